@@ -1,0 +1,1 @@
+"""Turns pictures into words."""

@@ -1,0 +1,1 @@
+"""Runs the batch job: the only room that knows the captioner, the voice and Prefect."""

@@ -1,0 +1,1 @@
+"""Turns words into sound."""
