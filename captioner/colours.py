@@ -1,0 +1,81 @@
+"""Any picture that Pillow can decode, as eight-bit RGB on white: the colours that a viewer would show."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+_SIXTEEN_BIT_MODES = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))
+_DEEP_MODES = frozenset(("I", "F"))
+_ALPHA_MODES = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
+_PLAIN_MODES = _DEEP_MODES | {"L", "RGB", "CMYK"}
+_PROFILE_MODES = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK"}
+_CEILINGS = (1.0, 255.0, 65535.0)
+_SIXTEEN_TO_EIGHT = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 65535 = 255 * 257
+
+
+def to_plain_mode(image: Image.Image) -> Image.Image:
+    """Return the loaded `image` in `L`, `LA`, `RGB`, `RGBA`, `CMYK`, `I` or `F`, which can be made smaller by averaging.
+
+    Palettes, one-bit, 16-bit and unusual colour spaces are resolved; transparency of any kind becomes an alpha band.
+    """
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return Image.fromarray(_SIXTEEN_TO_EIGHT[np.asarray(image)])
+    if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
+        return image.convert("RGBA")
+    if image.mode in _ALPHA_MODES:
+        return _as(image, _ALPHA_MODES[image.mode])
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in _PLAIN_MODES else image.convert("RGB")
+
+
+def to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return a picture of a plain mode as sRGB on white, by its ICC `profile` where that fits and can be read."""
+    if image.mode in _DEEP_MODES:
+        image = _eight_bit(image)
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    opaque = _as(image, {"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode))
+    colours = _by_profile(opaque, profile) if profile else None
+    colours = colours or _as(opaque, "RGB")
+    if alpha is None:
+        return colours
+    white = Image.new("RGB", image.size, (255, 255, 255))
+    white.paste(colours, mask=alpha)
+    return white
+
+
+def _as(image: Image.Image, mode: str) -> Image.Image:
+    """Convert to `mode`, without a copy where the image has it."""
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _by_profile(image: Image.Image, data: bytes) -> Image.Image | None:
+    """Convert to sRGB by the ICC profile in `data`; None where it is broken or made for other colours."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        if _PROFILE_MODES.get(profile.profile.xcolor_space) != image.mode:
+            return None
+        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None  # a broken profile is no reason to refuse a photo: viewers show it without
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Scale a one-band image of 32 bits, whole or floating, to eight bits: nothing is clipped."""
+    values = np.asarray(image).astype(np.float64)  # (H, W)
+    values[~np.isfinite(values)] = 0.0
+    low, high = _range_of(values)
+    scaled = (values - low) / ((high - low) or 1.0) * 255.0
+    return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
+
+
+def _range_of(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the values of black and white, which such files do not say.
+
+    0 to 1, 0 to 255 and 0 to 65535 are usual: the smallest that holds all; else what the image spans.
+    """
+    low, high = float(values.min()), float(values.max())
+    fitting = [ceiling for ceiling in _CEILINGS if high <= ceiling]
+    return (0.0, fitting[0]) if low >= 0.0 and fitting else (low, high)
