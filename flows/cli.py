@@ -1,0 +1,96 @@
+"""The command `narrate`: parses, hands over, prints. Nothing heavy is imported before a command runs."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from captioner.errors import CaptionerError
+from flows.errors import FlowError
+from flows.options import job_options
+from speech.errors import SpeechError
+
+DONE, FAILED, NOT_STARTED = 0, 1, 2
+"""Exit statuses: all done (refused photos included), something of ours failed, could not start."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="image-narrator", prog_name="narrate")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def narrate(debug: bool) -> None:
+    """Photos in; captions, alt text, spoken clips and a Parquet manifest out."""
+    from flows.quiet import hush
+
+    if not debug:
+        hush()
+
+
+@narrate.command()
+@job_options
+@click.option(
+    "--job",
+    "job_file",
+    type=click.Path(path_type=Path),
+    help="Take settings from a TOML or JSON file; options overrule it.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be done, with an estimate of time and bytes; write nothing."
+)
+@click.option("--show", is_flag=True, help="End with a table of photos and alt text.")
+def run(job_file: Path | None, dry_run: bool, show: bool, **settings: Any) -> None:
+    """Narrate PHOTOS into OUT: what is done stands, what is new or changed is narrated.
+
+    PHOTOS is a folder, a glob in quotes, or a text file with one path a line.
+    """
+    from flows import commands
+    from flows.job import load_settings, make_job
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    job = make_job((load_settings(job_file) if job_file else {}) | given)
+    sys.exit(commands.dry_run(job) if dry_run else commands.run(job, show=show))
+
+
+@narrate.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def samples(folder: Path) -> None:
+    """Write the sample photos to FOLDER."""
+    from flows.samples import write_samples
+
+    click.echo(f"{len(write_samples(folder))} sample photos are in {folder}")
+
+
+@narrate.command()
+def doctor() -> None:
+    """Say what is installed, found and missing, each with its mend."""
+    from flows.doctor import examine, print_findings
+
+    sys.exit(print_findings(examine()))
+
+
+def main() -> None:
+    """Run the command line; errors come in one line, with a traceback only under --debug."""
+    try:
+        narrate(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(NOT_STARTED)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Stopped before anything was begun.", err=True)
+        sys.exit(130)
+    except (FlowError, CaptionerError, SpeechError) as error:
+        _fail(f"narrate: {error}", NOT_STARTED)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"narrate: {place}{error.strerror or error}; what was committed stands: mend it and run again", FAILED)
+    except Exception as error:  # noqa: BLE001 - a fault of ours, said in one line too
+        name = type(error).__name__
+        _fail(f"narrate: {name}: {error}; this is our fault: run it with narrate --debug and report it", FAILED)
+
+
+def _fail(line: str, status: int) -> None:
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    click.echo(line, err=True)
+    sys.exit(status)

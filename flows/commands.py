@@ -1,0 +1,77 @@
+"""What the commands print, and what they end with."""
+
+from pathlib import Path
+
+import click
+
+from flows import paths
+from flows.console import Console, duration, size
+from flows.job import Job
+from flows.records import Summary
+from flows.report import count_line, reason_line
+from flows.stopping import EXIT_STATUS
+
+SHOWN_ROWS = 30
+"""Rows of the table that `--show` prints."""
+
+
+def run(job: Job, *, show: bool) -> int:
+    """Run `job`, print its outcome and return the exit status."""
+    from flows import run as runs
+
+    summary = runs.run(job, Console())
+    if show:
+        print_rows(job.out)
+    if summary.interrupted is None:
+        click.echo(f"Clips: {job.out / 'audio'}  Manifest: {paths.manifest_folder(job.out)}")
+        click.echo(f"Page: {paths.report_path(job.out)}")
+    print_outcome(summary)
+    if summary.interrupted is not None:
+        return EXIT_STATUS[summary.interrupted]
+    return 1 if summary.counts.failed else 0
+
+
+def print_outcome(summary: Summary) -> None:
+    """Print the reasons, the photos gone, the pace, and the counts last."""
+    if summary.reasons:
+        click.echo(f"Reasons: {reason_line(summary)}")
+    if summary.missing:
+        click.echo(f"Gone: {summary.missing} rows have a photo that is no longer there; they and their clips are kept")
+    if summary.spoken:
+        pace = summary.counts.committed / max(summary.wall_s, 1e-3)
+        made = f"{summary.spoken} clips, {duration(summary.audio_s)} of speech"
+        click.echo(f"Made: {made}, in {duration(summary.wall_s)} ({pace:.1f} photos/s)")
+    click.echo(count_line(summary.counts))
+
+
+def dry_run(job: Job) -> int:
+    """Print what `job` would do; return the exit status."""
+    from flows import run as runs
+
+    amounts, expected = runs.dry_run(job)
+    photos = min(amounts.to_do, job.limit or amounts.to_do)
+    click.echo(f"{amounts.found} photos found: {amounts.taken_over} stand from before, {amounts.to_do} to do")
+    if amounts.gone:
+        click.echo(f"{amounts.gone} rows have a photo that is no longer there; they would be kept and marked")
+    basis = "by this folder's last run" if expected.measured else "by what two cores take"
+    click.echo(f"This run would narrate {photos} photos in about {duration(expected.seconds)} ({basis})")
+    click.echo(f"and write about {size(expected.written_bytes)} to {job.out}. Nothing was written.")
+    return 0
+
+
+def print_rows(out: Path) -> None:
+    """Print the manifest's first rows as a table of photo, alt text and length."""
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+    from rich.text import Text
+
+    from flows.manifest import Manifest
+
+    table = Table("photo", "alt text", "clip")
+    rows = [row for _, row in Manifest(out).read(("id", "alt_text", "status", "message", "duration_s"))]
+    for row in rows[:SHOWN_ROWS]:
+        told = row["alt_text"] or f"{row['status']}: {row['message']}"
+        table.add_row(Text(row["id"]), Text(told), f"{row['duration_s']:.1f} s" if row["duration_s"] else "")
+    if len(rows) > SHOWN_ROWS:
+        table.caption = f"and {len(rows) - SHOWN_ROWS} more"
+    RichConsole().print(table)

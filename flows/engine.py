@@ -1,0 +1,184 @@
+"""The ways to call a stage: directly, or as a task run inside a Prefect flow run.
+
+What is done is decided by the manifest alone. Prefect watches: where it cannot be reached, stages are called directly.
+"""
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from flows.errors import Interrupted
+from flows.narrate import Call, Watcher
+from flows.records import Summary
+from flows.report import count_line, count_table
+
+Body = Callable[[Call, Sequence[Watcher]], Summary]
+"""The run itself, handed a way to call a stage and those who watch."""
+
+
+def run_directly(body: Body) -> Summary:
+    """Run `body` with stages called one after the other in a thread, so that the main thread hears signals at once."""
+    with ThreadPoolExecutor(1, thread_name_prefix="stage") as pool:
+        return body(lambda _name, _number, function: pool.submit(function).result(), [])
+
+
+def run_in_prefect(body: Body, name: str, job: dict[str, Any], say: Callable[[str], None]) -> Summary:
+    """Run `body` as a Prefect flow run called `name`; each stage of each shard is one task run.
+
+    An API that cannot be reached is said once and the run goes on without it; errors of `body` are raised as they are.
+    """
+    outcome = _Outcome(body)
+    try:
+        _flow(outcome, name)(job=job, return_state=True)
+    except Exception as error:  # noqa: BLE001 - whatever Prefect raises, the run has its own outcome
+        outcome.trouble = error
+    if not outcome.began:
+        reason = str(outcome.trouble).split("\n")[0] or type(outcome.trouble).__name__
+        say(f"Prefect cannot be reached ({reason}); the run goes on without it.")
+        return run_directly(body)
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.summary is None:
+        raise outcome.trouble or RuntimeError("the flow run ended without an outcome")
+    return outcome.summary
+
+
+@contextmanager
+def client_of(api_url: str, home: Path) -> Iterator[None]:
+    """Make this process a client of the Prefect API at `api_url` inside the block, its own files under `home`."""
+    wanted = {"PREFECT_API_URL": api_url, "PREFECT_HOME": str(home)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)  # for the first import of prefect, which reads its settings then
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+    try:
+        with temporary_settings({PREFECT_API_URL: api_url, PREFECT_HOME: str(home)}):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+
+
+class _Outcome:
+    """What became of the body, whatever Prefect makes of its states."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.began = False
+        self.summary: Summary | None = None
+        self.error: BaseException | None = None
+        self.trouble: BaseException | None = None
+
+    def run(self) -> Summary:
+        """Run the body once and remember what came of it."""
+        self.began = True
+        try:
+            self.summary = self.body(call_as_task, [PrefectWatcher()])
+        except BaseException as error:
+            self.error = error
+            raise
+        return self.summary
+
+
+def _flow(outcome: _Outcome, name: str) -> Any:
+    from prefect import flow
+    from prefect.states import Cancelled, Completed
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    @flow(
+        name="narrate",
+        flow_run_name=name.replace("{", "{{").replace("}", "}}"),
+        persist_result=False,
+        validate_parameters=False,
+        task_runner=ThreadPoolTaskRunner(max_workers=1),  # type: ignore[arg-type]
+    )
+    def narrate_flow(job: dict[str, Any]) -> Any:  # noqa: ARG001 - the settings, to be seen in the UI
+        summary = outcome.run()
+        message = count_line(summary.counts)
+        return Cancelled(message=message) if summary.interrupted else Completed(message=message)
+
+    return narrate_flow
+
+
+def call_as_task(stage: str, number: int, function: Callable[[], None]) -> None:
+    """Call `function` as a Prefect task run; directly where Prefect did not come to call it.
+
+    The task takes and returns nothing, so that Prefect neither hashes nor keeps photos and sound.
+    """
+    from prefect import Task
+    from prefect.cache_policies import NO_CACHE
+
+    ran: list[BaseException | None] = []
+
+    @functools.wraps(function, assigned=())
+    def run_stage() -> Any:
+        try:
+            function()
+        except BaseException as error:
+            ran.append(error)
+            if isinstance(error, Interrupted):
+                from prefect.states import Cancelled
+
+                return Cancelled(message="the user stopped the run")
+            raise
+        ran.append(None)
+        return None
+
+    task = Task(
+        run_stage, name=stage, task_run_name=f"{stage}, shard {number}", cache_policy=NO_CACHE, persist_result=False
+    )
+    with suppress(Exception):  # a task run that Prefect lost; what ran is in `ran`
+        task.submit().wait()
+    if not ran:
+        function()
+    elif ran[0] is not None:
+        raise ran[0]
+
+
+class PrefectWatcher:
+    """Keeps the flow run's log, progress artifact and table of results; none of them can end the run."""
+
+    def __init__(self) -> None:
+        """Make nothing yet: the first shard does."""
+        from prefect.logging import get_run_logger
+
+        self._log: Any = get_run_logger()
+        self._progress: Any = None
+
+    def shard_done(self, summary: Summary, to_do: int) -> None:
+        """Write one line and move the progress artifact."""
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+        done = summary.counts.committed
+        self._try(self._log.info, f"{done} of {to_do} photos committed, {summary.counts.failed} failed")
+        percent = 100.0 * done / max(1, to_do)
+        if self._progress is None:
+            description = "Photos committed to the manifest"
+            self._progress = self._try(
+                create_progress_artifact, percent, key="narrate-progress", description=description
+            )
+        else:
+            self._try(update_progress_artifact, self._progress, progress=percent)
+
+    def finished(self, summary: Summary) -> None:
+        """Write the table of counts by status and reason."""
+        from prefect.artifacts import create_table_artifact
+
+        self._try(
+            create_table_artifact, count_table(summary), key="narrate-results", description=count_line(summary.counts)
+        )
+
+    def _try(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except Exception as error:  # noqa: BLE001 - what is only watched must not fail
+            logging.getLogger("image_narrator").warning("Prefect did not take %s: %s", function.__name__, error)
+            return None

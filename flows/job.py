@@ -1,0 +1,75 @@
+"""All settings of a run in one model: the command line, job files and Prefect's form are made from it."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flows.errors import FlowError
+
+Format = Literal["mp3", "wav", "flac", "ogg", "opus"]
+
+
+class Job(BaseModel):
+    """What to narrate, where to put it, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    photos: str = Field(
+        description="Folder of photos, a glob such as 'photos/**/*.jpg', or a text file with one path a line."
+    )
+    out: Path = Field(description="Folder for the manifest, the clips and the report; made where it is missing.")
+    format: Format = Field("mp3", description="File format of the clips.")
+    captioner: str = Field("narrator-lite", description="Name or folder of the captioner.")
+    voice: str = Field("narrator", description="Name or folder of the voice.")
+    policy: str = Field("wcag", description="How alt text is made from a caption: wcag, short-125 or plain.")
+    profile: str = Field(
+        "streaming", description="Loudness of the clips: streaming (-16 LUFS), ebu-r128 (-23 LUFS) or none."
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="Where the models run: auto, cpu, cuda, cuda:N or mps.",
+    )
+    engine: Literal["prefect", "none"] = Field(
+        "prefect", description="Watch the run in Prefect, or call the stages directly."
+    )
+    shard_size: int = Field(64, ge=1, le=512, description="Photos that walk through the stages together.")
+    limit: int | None = Field(None, ge=1, description="Narrate no more than this many photos, for a trial.")
+    rehash: bool = Field(False, description="Read every photo again instead of trusting its size and time of change.")
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a TOML or JSON job file; a run's own `OUT/runs/RUN_ID.json` will do.
+
+    Raises FlowError where the file cannot be read or is neither.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise FlowError(
+            f"the job file cannot be read ({error})", str(path), "give a TOML or JSON file of settings"
+        ) from error
+    if isinstance(settings, dict) and isinstance(settings.get("job"), dict):
+        settings = settings["job"]
+    if not isinstance(settings, dict):
+        raise FlowError("the job file holds no table of settings", str(path), 'write lines such as format = "mp3"')
+    return settings
+
+
+def make_job(settings: dict[str, Any]) -> Job:
+    """Return the Job of `settings`; raises FlowError that names the first setting that does not fit."""
+    try:
+        return Job.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "job"
+        mend = (
+            f"the settings are {', '.join(Job.model_fields)}"
+            if first["type"] == "extra_forbidden"
+            else "see narrate run --help"
+        )
+        raise FlowError(first["msg"][0].lower() + first["msg"][1:], f"setting {name}", mend) from error

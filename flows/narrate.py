@@ -1,0 +1,47 @@
+"""THE MAIN PATH: shards of photos walk through the stages in order; the last one commits them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Protocol
+
+from flows.errors import Interrupted
+from flows.records import Shard, Summary, Work
+from flows.stages import Stages
+
+Call = Callable[[str, int, Callable[[], None]], None]
+"""A way to call a stage: its name, the shard's number, and the function to run."""
+
+
+class Watcher(Protocol):
+    """Somebody who is told how the run goes; what a watcher cannot do never ends the run."""
+
+    def shard_done(self, summary: Summary, to_do: int) -> None:
+        """Take note that one more shard is committed; `to_do` photos are this run's whole work."""
+
+    def finished(self, summary: Summary) -> None:
+        """Take note that the run is over."""
+
+
+def narrate(shards: Iterable[Shard], stages: Stages, to_do: int, call: Call, watchers: Iterable[Watcher]) -> None:
+    """Walk every shard through the stages by way of `call`; an interrupted shard is dropped whole."""
+    for shard in shards:
+        try:
+            for name, stage in stages.in_order():
+                stages.stop.check()
+                call(name, shard.number, partial(stage, shard))
+        except Interrupted:
+            stages.summary.interrupted = stages.stop.signal
+            break
+        for watcher in watchers:
+            watcher.shard_done(stages.summary, to_do)
+    for watcher in watchers:
+        watcher.finished(stages.summary)
+
+
+def cut(works: Iterator[Work], size: int) -> Iterator[Shard]:
+    """Yield shards of `size` photos, in order, each read only when its turn comes."""
+    number = 0
+    while batch := list(islice(works, size)):
+        number += 1
+        yield Shard(number, batch)

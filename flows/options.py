@@ -1,0 +1,41 @@
+"""The options of `narrate run`, one for each field of the Job, so that a setting is described in one place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+
+from flows.job import Job
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+ARGUMENTS = ("photos", "out")
+"""Fields that are given by place; a job file may give them instead."""
+
+
+def job_options(command: Command) -> Command:
+    """Give `command` an argument or option for each field of the Job; what is not given is None."""
+    for name, field in reversed(Job.model_fields.items()):
+        command = _parameter(name, field)(command)
+    return command
+
+
+def _parameter(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+    if name in ARGUMENTS:
+        return click.argument(name, required=False, type=click.Path(path_type=Path) if name == "out" else str)
+    flag = "--" + name.replace("_", "-")
+    if field.annotation is bool:
+        return click.option(flag, name, is_flag=True, default=None, help=field.description)
+    shown = "" if field.default is None else f"  [default: {field.default}]"
+    metavar = None if get_origin(field.annotation) is Literal else name.upper()
+    return click.option(
+        flag, name, type=_type(field), default=None, metavar=metavar, help=f"{field.description}{shown}"
+    )
+
+
+def _type(field: FieldInfo) -> Any:
+    if get_origin(field.annotation) is Literal:
+        return click.Choice(get_args(field.annotation))
+    return int if int in (field.annotation, *get_args(field.annotation)) else str

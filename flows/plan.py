@@ -1,0 +1,222 @@
+"""What is left to do: sources against manifest against digests, in a scratch SQLite file so that memory stays flat."""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from flows.inputs import EPOCH, distinct_id, uri_path
+from flows.manifest import Manifest
+from flows.records import Row, Source, Work
+
+_TABLES = """
+CREATE TABLE found (id TEXT PRIMARY KEY, uri TEXT, size_bytes INTEGER, mtime_us INTEGER) WITHOUT ROWID;
+CREATE TABLE done (id TEXT PRIMARY KEY, part INTEGER, sha256 TEXT, size_bytes INTEGER, mtime_us INTEGER, uri TEXT,
+    status TEXT, captioner_digest TEXT, alt_text_digest TEXT, voice_digest TEXT, audio_digest TEXT,
+    audio_path TEXT, missing INTEGER) WITHOUT ROWID;
+CREATE INDEX done_sha256 ON done (sha256);
+"""
+
+_TABLE_COLUMNS = ("id", "part", "sha256", "size_bytes", "mtime_us", "uri", "status", "captioner_digest",
+                  "alt_text_digest", "voice_digest", "audio_digest", "audio_path", "missing")  # fmt: skip
+
+_DONE_COLUMNS = ("id", "sha256", "size_bytes", "mtime", "uri", "status", "captioner_digest", "alt_text_digest",
+                 "voice_digest", "audio_digest", "audio_path", "missing_since")  # fmt: skip
+
+_PLACES = ", ".join("?" * len(_TABLE_COLUMNS))
+
+_CURRENT = """(done.status = 'refused' OR (done.status IN ('described', 'decorative')
+    AND done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text
+    AND (done.status = 'decorative' OR (done.voice_digest = :voice AND done.audio_digest = :audio
+    AND clip_exists(done.audio_path)))))"""
+
+_GONE = "FROM done LEFT JOIN found USING (id) WHERE found.id IS NULL AND NOT missing"
+
+_UNCHANGED = "done.size_bytes = found.size_bytes AND done.mtime_us = found.mtime_us"
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What changes the work, stage by stage: each 16 hex digits."""
+
+    captioner: str
+    """Weights, settings and vocabulary of the captioner."""
+    alt_text: str
+    """Rules of the policy."""
+    voice: str
+    """Weights and settings of the voice."""
+    audio: str
+    """Mastering and encoding."""
+
+    def caption_holds(self, row: Row) -> bool:
+        """Return whether the caption and alt text of `row` are what would be made now."""
+        wanted = (self.captioner, self.alt_text)
+        return row["status"] == "described" and (row["captioner_digest"], row["alt_text_digest"]) == wanted
+
+    def clip_holds(self, row: Row) -> bool:
+        """Return whether the clip of `row` is what would be made now."""
+        wanted = (self.voice, self.audio)
+        return self.caption_holds(row) and (row["voice_digest"], row["audio_digest"]) == wanted
+
+
+@dataclass
+class Amounts:
+    """How many photos a plan found, by what is to become of them."""
+
+    found: int
+    """Sources listed."""
+    to_do: int
+    """Sources that have no row, or whose row no longer holds."""
+    taken_over: int
+    """Sources whose row stands."""
+    gone: int
+    """Rows whose photo was there at the last run and is not there now."""
+
+
+class Plan:
+    """Sources and committed rows side by side; a context manager that removes its scratch file."""
+
+    def __init__(self, manifest: Manifest, digests: Digests, scratch: Path, *, rehash: bool = False) -> None:
+        """Read the manifest's keys into a new scratch file in the folder `scratch`."""
+        self.manifest, self.digests, self.rehash = manifest, digests, rehash
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._file = scratch / f"plan-{os.getpid()}.sqlite"
+        self._file.unlink(missing_ok=True)
+        self._base = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
+        self._base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
+        self._base.create_function("clip_exists", 1, self._clip_exists)
+        self._settings = vars(digests) | {"rehash": rehash}
+        self._base.execute("BEGIN")
+        rows = manifest.read(_DONE_COLUMNS)
+        self._base.executemany(f"INSERT INTO done VALUES ({_PLACES})", (_done(part, row) for part, row in rows))
+        self._base.execute("COMMIT")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the scratch file."""
+        self._base.close()
+        self._file.unlink(missing_ok=True)
+
+    def add(self, sources: Iterable[Source]) -> None:
+        """Take in what the listing found; names that are equal once normalised get distinct ids."""
+        self._base.execute("BEGIN")
+        for source in sources:
+            values = (source.uri, source.size_bytes, _microseconds(source.mtime))
+            for name in (source.id, distinct_id(source.id, source.uri)):
+                if self._base.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?)", (name, *values)).rowcount:
+                    break
+        self._base.execute("COMMIT")
+
+    def amounts(self) -> Amounts:
+        """Return how many photos are found, to do, taken over and gone."""
+        found = self._count("SELECT count(*) FROM found")
+        to_do = self._count(f"SELECT count(*) FROM ({self._to_do()})")
+        gone = self._count(
+            "SELECT count(*) FROM done LEFT JOIN found USING (id) WHERE found.id IS NULL AND NOT missing"
+        )
+        return Amounts(found, to_do, found - to_do, gone)
+
+    def mark(self, limit: int | None) -> None:
+        """Fix the list of what this run does: the first `limit` photos, in the order of their ids."""
+        self._base.execute("CREATE TABLE chosen (id TEXT PRIMARY KEY, part INTEGER) WITHOUT ROWID")
+        self._base.execute(
+            f"INSERT INTO chosen {self._to_do()} ORDER BY found.id LIMIT :limit",
+            self._settings | {"limit": -1 if limit is None else limit},
+        )
+
+    def works(self) -> Iterator[Work]:
+        """Yield what this run does, in the order of the ids, with the row that stands for each."""
+        last = ""
+        query = """SELECT id, uri, found.size_bytes, found.mtime_us, part FROM chosen JOIN found USING (id)
+            WHERE id > ? ORDER BY id LIMIT 512"""
+        while rows := self._base.execute(query, (last,)).fetchall():
+            for photo_id, uri, size_bytes, mtime_us, part in rows:
+                source = Source(photo_id, uri, size_bytes, EPOCH + timedelta(microseconds=mtime_us))
+                row = None if part is None else self.manifest.row(part, photo_id)
+                yield Work(source, row)
+            last = rows[-1][0]
+
+    def is_unchanged(self, work: Work) -> bool:
+        """Return whether size and time of change say that the bytes are those of the row that stands."""
+        row = work.row_before
+        if row is None or row["sha256"] is None or self.rehash:
+            return False
+        return (row["size_bytes"], row["mtime"]) == (work.source.size_bytes, work.source.mtime)
+
+    def reusable(self, sha256: str) -> Row | None:
+        """Return the committed row for the same bytes that saves the most work: with its clip, or only its words."""
+        query = f"""SELECT part, id FROM done WHERE sha256 = :sha256 AND status = 'described'
+            AND captioner_digest = :captioner AND alt_text_digest = :alt_text
+            ORDER BY {_CURRENT} DESC, id LIMIT 1"""
+        found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchone()
+        return self.manifest.row(*found) if found else None
+
+    def returned(self) -> Iterator[Row]:
+        """Yield the rows of photos that were gone, are there again, and need no work."""
+        query = f"""SELECT part, id FROM done JOIN found USING (id)
+            WHERE missing AND {_UNCHANGED} AND {_CURRENT} ORDER BY id"""
+        for part, photo_id in self._base.execute(query, self._settings).fetchall():
+            yield self.manifest.row(part, photo_id)
+
+    def gone(self, unreadable: list[str], *, whole_folder: bool) -> Iterator[Row]:
+        """Yield the rows whose photo is gone now.
+
+        What lies below a folder that could not be read is not gone; nor is a photo that a list merely leaves out.
+        """
+        query = f"SELECT part, id, done.uri {_GONE} ORDER BY id"
+        for part, photo_id, uri in self._base.execute(query).fetchall():
+            hidden = any(folder == "." or photo_id.startswith(folder + "/") for folder in unreadable)
+            if not hidden and (whole_folder or not uri_path(uri).exists()):
+                yield self.manifest.row(part, photo_id)
+
+    def count_missing(self) -> int:
+        """Return how many rows have a photo that is gone."""
+        return self._count("SELECT count(*) FROM done WHERE missing")
+
+    def count_rows(self) -> int:
+        """Return how many of the sources found have a row."""
+        return self._count("SELECT count(*) FROM found JOIN done USING (id)")
+
+    def commit(self, rows: list[Row]) -> None:
+        """Commit `rows` to the manifest, each to the part it lives in or, where it is new, to the last one."""
+        replaced: dict[int, list[Row]] = {}
+        new = []
+        for row in rows:
+            home = self._base.execute("SELECT part FROM done WHERE id = ?", (row["id"],)).fetchone()
+            if home is None:
+                new.append(row)
+            else:
+                replaced.setdefault(home[0], []).append(row)
+        homes = {row["id"]: part for part, group in replaced.items() for row in group}
+        homes |= self.manifest.commit(replaced, new)
+        done = [_done(homes[row["id"]], row) for row in rows]
+        self._base.executemany(f"INSERT OR REPLACE INTO done VALUES ({_PLACES})", done)
+
+    def _to_do(self) -> str:
+        return f"""SELECT found.id, done.part FROM found LEFT JOIN done USING (id)
+            WHERE :rehash OR done.id IS NULL OR NOT ({_UNCHANGED}) OR NOT {_CURRENT}"""
+
+    def _count(self, query: str) -> int:
+        count: int = self._base.execute(query, self._settings).fetchone()[0]
+        return count
+
+    def _clip_exists(self, audio_path: str | None) -> bool:
+        return audio_path is not None and (self.manifest.out / audio_path).is_file()
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+def _done(part: int, row: Row) -> tuple[object, ...]:
+    """Return the values of `row` in the order of the table `done`."""
+    keys = row | {"part": part, "mtime_us": _microseconds(row["mtime"]), "missing": row["missing_since"] is not None}
+    return tuple(keys[name] for name in _TABLE_COLUMNS)

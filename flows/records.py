@@ -1,0 +1,137 @@
+"""The records of a run: where a photo is, what is to be done with it, and what came of the whole."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from captioner.records import AltText, Caption, Features, Photo, Refusal
+    from speech.errors import SpeechError
+    from speech.records import Clip, Waveform
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a photo is, as the listing found it."""
+
+    id: str
+    """Path below the folder of photos, `/`-separated, NFC; unique in a manifest."""
+    uri: str
+    """`file://` address of the file, percent-encoded, so that any file name survives."""
+    size_bytes: int
+    """Length of the file in bytes, >= 0."""
+    mtime: datetime
+    """Time of the last change, UTC, cut to microseconds."""
+
+
+Row = dict[str, Any]
+"""One row of the manifest, by column name; `flows.manifest.COLUMNS` says what each column means."""
+
+
+@dataclass(eq=False)
+class Work:
+    """One photo on its way through the stages; a stage fills in what the next one needs."""
+
+    source: Source
+    """Where it is."""
+    row_before: Row | None = None
+    """The row that an earlier run committed for this id."""
+    sha256: str | None = None
+    """Identity of the photo, once its bytes were read or are known to be unchanged."""
+    photo: "Photo | None" = None
+    """The decoded photo; dropped as soon as its features are there."""
+    refusal: "Refusal | None" = None
+    """Why the file is at fault."""
+    failure: tuple[str, str] | None = None
+    """Our own fault: its reason from `flows.manifest.REASONS` and a message."""
+    twin: "Work | None" = None
+    """An earlier photo of this shard with the same bytes: its results are this one's too."""
+    reused: Row | None = None
+    """Words and sound that a committed row has for the same bytes and settings; None where nothing fits."""
+    reuses_caption: bool = False
+    """Whether `reused` holds for the caption and the alt text."""
+    reuses_clip: bool = False
+    """Whether `reused` holds for the clip too."""
+    features: "Features | None" = None
+    """What the encoder made of it; dropped once it is captioned."""
+    caption: "Caption | None" = None
+    """What the model said."""
+    alt_text: "AltText | None" = None
+    """What is published and spoken."""
+    waveform: "Waveform | SpeechError | None" = None
+    """The raw sound, or why there is none; dropped once it is encoded."""
+    clip: "Clip | None" = None
+    """The finished file."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the stages have something to do: neither refused, failed nor a twin of another photo."""
+        return self.refusal is None and self.failure is None and self.twin is None
+
+
+@dataclass(eq=False)
+class Shard:
+    """Photos that walk through the stages together."""
+
+    number: int
+    """Place in the run, from 1."""
+    works: list[Work]
+    """The photos, in the order of their ids."""
+
+
+@dataclass
+class Counts:
+    """What became of the photos of one run; `found` is the sum of the others."""
+
+    described: int = 0
+    """Rows committed by this run with words and a clip."""
+    decorative: int = 0
+    """Rows committed by this run as decorative."""
+    refused: int = 0
+    """Rows committed by this run whose file is at fault."""
+    failed: int = 0
+    """Rows committed by this run that we could not finish."""
+    taken_over: int = 0
+    """Rows that stand from an earlier run."""
+    left: int = 0
+    """Photos left for another run, by `--limit` or an interruption."""
+
+    @property
+    def committed(self) -> int:
+        """Rows that this run committed."""
+        return self.described + self.decorative + self.refused + self.failed
+
+    @property
+    def found(self) -> int:
+        """Photos found."""
+        return self.committed + self.taken_over + self.left
+
+
+@dataclass
+class Summary:
+    """The run in numbers."""
+
+    run_id: str
+    """Time of the start and four random hex digits."""
+    counts: Counts = field(default_factory=Counts)
+    """What became of the photos."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Rows refused or failed by this run, by reason."""
+    captioned: int = 0
+    """Photos that were really captioned, not taken from a row."""
+    spoken: int = 0
+    """Texts that were really spoken and encoded, not taken from a row."""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in each stage."""
+    audio_s: float = 0.0
+    """Seconds of sound that this run made."""
+    wall_s: float = 0.0
+    """Seconds from the first shard's start to the last one's end."""
+    missing: int = 0
+    """Rows whose photo is gone."""
+    noted: int = 0
+    """Rows that were only marked as gone, or as there again."""
+    interrupted: str | None = None
+    """`SIGINT` or `SIGTERM` where the run was stopped."""
+    orchestration: str = "none"
+    """Who called the stages: `none`, or the Prefect API that watched."""

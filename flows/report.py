@@ -1,0 +1,55 @@
+"""The run in numbers."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from flows.job import Job
+from flows.manifest import FAILURES
+from flows.records import Counts, Row, Summary, Work
+
+
+def tally(summary: Summary, results: Sequence[tuple[Work, Row]]) -> None:
+    """Add the committed rows of one shard to the run's numbers."""
+    for work, row in results:
+        status = "failed" if row["reason"] in FAILURES else row["status"]
+        setattr(summary.counts, status, getattr(summary.counts, status) + 1)
+        if row["reason"] is not None:
+            summary.reasons[row["reason"]] = summary.reasons.get(row["reason"], 0) + 1
+        summary.captioned += work.caption is not None
+        summary.spoken += work.clip is not None
+        summary.audio_s += work.clip.duration_s if work.clip is not None else 0.0
+
+
+def count_line(counts: Counts) -> str:
+    """Return the counts in one line for a person."""
+    parts = [f"{counts.described} described", f"{counts.taken_over} taken over from before"]
+    parts += [f"{counts.decorative} decorative"] if counts.decorative else []
+    parts += [f"{counts.refused} refused", f"{counts.failed} failed"]
+    parts += [f"{counts.left} left for another run"] if counts.left else []
+    return f"{counts.found} photos: " + ", ".join(parts)
+
+
+def reason_line(summary: Summary) -> str:
+    """Return the reasons of refused and failed photos in one line, the commonest first; empty where there are none."""
+    ordered = sorted(summary.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count} {reason}" for reason, count in ordered)
+
+
+def count_table(summary: Summary) -> list[dict[str, str | int]]:
+    """Return the counts by status and reason as rows of a table."""
+    statuses = {"described": summary.counts.described, "taken over": summary.counts.taken_over}
+    statuses |= {"decorative": summary.counts.decorative, "left": summary.counts.left}
+    table: list[dict[str, str | int]] = [
+        {"status": name, "reason": "", "photos": count} for name, count in statuses.items() if count
+    ]
+    for reason, count in sorted(summary.reasons.items()):
+        table.append({"status": "failed" if reason in FAILURES else "refused", "reason": reason, "photos": count})
+    return table
+
+
+def account(job: Job, summary: Summary, began: datetime) -> dict[str, object]:
+    """Return what a run leaves of itself: its settings, which `narrate run --job` takes again, and its numbers."""
+    numbers = asdict(summary)
+    del numbers["run_id"]
+    return {"run_id": summary.run_id, "began": began.isoformat(), "job": job.model_dump(mode="json")} | numbers

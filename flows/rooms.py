@@ -1,0 +1,61 @@
+"""The captioner and the voice of a run: named at once, loaded once, on first use."""
+
+import hashlib
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from captioner.alt_text import policy_digest
+
+from captioner.weights import describe
+from flows.job import Job
+from flows.plan import Digests
+from speech.voices import resolve_voice
+
+if TYPE_CHECKING:
+    from captioner.captioning import Captioner
+    from speech.speaking import Speaker
+
+AUDIO_VERSION = 1
+"""Raised when mastering or encoding changes what the same settings give."""
+
+
+class Rooms:
+    """What both rooms offer to one run; nothing heavy is imported before a model is asked for."""
+
+    def __init__(self, job: Job) -> None:
+        """Find the captioner and the voice by name; raises CaptionerError or SpeechError where there is none."""
+        self.job = job
+        self.captioner_info = describe(job.captioner)
+        self.voice = resolve_voice(job.voice)
+        audio = f"{AUDIO_VERSION} {job.format} {job.profile}"
+        self.digests = Digests(
+            captioner=self.captioner_info.digest,
+            alt_text=policy_digest(job.policy),
+            voice=self.voice.digest,
+            audio=hashlib.sha256(audio.encode()).hexdigest()[:16],
+        )
+
+    @cached_property
+    def device(self) -> str:
+        """Where the models run, once `auto` is decided."""
+        from flows.devices import choose_device
+
+        return choose_device(self.job.device)
+
+    @cached_property
+    def captioner(self) -> "Captioner":
+        """The captioner, loaded."""
+        from captioner.captioning import Captioner
+
+        return Captioner.load(self.job.captioner, device=self.device)
+
+    @cached_property
+    def speaker(self) -> "Speaker":
+        """The voice, loaded."""
+        from speech.speaking import Speaker
+
+        return Speaker.load(self.job.voice, device=self.device)
+
+    def load(self) -> None:
+        """Load both models now rather than on first use."""
+        _ = self.captioner, self.speaker

@@ -1,0 +1,98 @@
+"""A photo's way through the stages as the row that is committed."""
+
+from datetime import datetime
+
+from flows import paths
+from flows.manifest import COLUMNS
+from flows.records import Row, Work
+from flows.rooms import Rooms
+
+_PHOTO = ("width_px", "height_px", "format")
+_WORDS = ("caption", "alt_text", "language", "alt_flags", "mean_logprob", "confidence", "needs_review",
+          "captioner", "captioner_digest", "captioner_licence", "alt_text_digest")  # fmt: skip
+_CLIP = ("voice", "voice_digest", "voice_licence", "audio_sha256", "audio_digest", "duration_s", "sample_rate_hz",
+         "loudness_lufs", "loudness_reliable", "true_peak_dbtp")  # fmt: skip
+
+
+def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
+    """Return the row of `work`: every column of the manifest, those that do not apply None."""
+    told = work if work.twin is None else work.twin
+    if told.failure is not None and work.row_before is not None and work.row_before["status"] == "described":
+        return _kept_row(work.row_before, told.failure, run_id, time)
+    row: Row = dict.fromkeys(COLUMNS)
+    row |= {"id": work.source.id, "uri": work.source.uri, "size_bytes": work.source.size_bytes}
+    row |= {"mtime": work.source.mtime, "sha256": work.sha256, "run_id": run_id, "committed_at": time}
+    if told.refusal is not None:
+        return row | _trouble("refused", told.refusal.reason, told.refusal.message)
+    row |= _photo_columns(told)
+    if told.failure is not None:
+        return row | _trouble("failed", *told.failure)
+    audio_path = paths.clip_path(work.source.id, rooms.job.format)
+    return (
+        row
+        | {"status": "described", "audio_path": audio_path}
+        | _word_columns(told, rooms)
+        | _clip_columns(told, rooms)
+    )
+
+
+def _kept_row(row: Row, failure: tuple[str, str], run_id: str, time: datetime) -> Row:
+    """Return the row that stands, with why it could not be made anew: good words and sound are not lost to a bad disk.
+
+    Size, time and digests stay as they were, so the next run tries again.
+    """
+    reason, message = failure
+    gone = {"missing_since": time} if reason == "vanished" else {}
+    return row | {"reason": reason, "message": message, "run_id": run_id, "committed_at": time} | gone
+
+
+def _trouble(status: str, reason: str, message: str) -> Row:
+    return {"status": status, "reason": reason, "message": message, "needs_review": True}
+
+
+def _photo_columns(work: Work) -> Row:
+    if work.photo is not None:
+        return {name: getattr(work.photo, name) for name in _PHOTO}
+    known = work.reused or work.row_before or dict.fromkeys(_PHOTO)
+    return {name: known[name] for name in _PHOTO}
+
+
+def _word_columns(work: Work, rooms: Rooms) -> Row:
+    if work.reuses_caption and work.reused is not None:
+        return {name: work.reused[name] for name in _WORDS}
+    caption, alt_text, captioner = work.caption, work.alt_text, rooms.captioner_info
+    if caption is None or alt_text is None:
+        raise ValueError(f"{work.source.id} came to its row without words")
+    return {
+        "caption": caption.text,
+        "alt_text": alt_text.text,
+        "language": alt_text.language,
+        "alt_flags": [{"rule": flag.rule, "reason": flag.reason} for flag in alt_text.flags],
+        "mean_logprob": caption.mean_logprob,
+        "confidence": caption.confidence,
+        "needs_review": bool(alt_text.flags),
+        "captioner": captioner.name,
+        "captioner_digest": captioner.digest,
+        "captioner_licence": captioner.licence,
+        "alt_text_digest": rooms.digests.alt_text,
+    }
+
+
+def _clip_columns(work: Work, rooms: Rooms) -> Row:
+    if work.reuses_clip and work.reused is not None:
+        return {name: work.reused[name] for name in _CLIP}
+    clip, voice = work.clip, rooms.voice
+    if clip is None:
+        raise ValueError(f"{work.source.id} came to its row without a clip")
+    return {
+        "voice": voice.name,
+        "voice_digest": voice.digest,
+        "voice_licence": voice.licence,
+        "audio_sha256": clip.sha256,
+        "audio_digest": rooms.digests.audio,
+        "duration_s": clip.duration_s,
+        "sample_rate_hz": clip.sample_rate_hz,
+        "loudness_lufs": clip.loudness_lufs,
+        "loudness_reliable": clip.loudness_reliable,
+        "true_peak_dbtp": clip.true_peak_dbtp,
+    }

@@ -1,0 +1,162 @@
+"""One run from a Job to its numbers: check, list, plan, load, narrate, keep account."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+from flows import paths
+from flows.console import Console
+from flows.engine import Body, client_of, run_directly, run_in_prefect
+from flows.errors import FlowError
+from flows.estimate import Estimate, estimate
+from flows.inputs import Listing, list_photos
+from flows.job import Job
+from flows.manifest import ROWS_A_PART, Manifest, write_json
+from flows.narrate import Call, Watcher, cut, narrate
+from flows.output import check_room, opened
+from flows.page import write_pages
+from flows.plan import Amounts, Plan
+from flows.records import Row, Summary
+from flows.report import account
+from flows.rooms import Rooms
+from flows.server import TemporaryServer, configured_api_url
+from flows.stages import Stages
+from flows.stopping import Stop
+
+
+def dry_run(job: Job) -> tuple[Amounts, Estimate]:
+    """Return what `run` would do, without writing anything in the output folder."""
+    with tempfile.TemporaryDirectory(prefix="narrate-") as scratch:
+        rooms, listing = _prepare(job)
+        with Plan(Manifest(job.out), rooms.digests, Path(scratch), rehash=job.rehash) as plan:
+            plan.add(listing.sources(job.out))
+            amounts = plan.amounts()
+            return amounts, estimate(job, amounts)
+
+
+def run(job: Job, console: Console) -> Summary:
+    """Narrate what is left to do and return the run in numbers.
+
+    Raises FlowError, CaptionerError or SpeechError where the run cannot start, OSError where the disk fails in mid-run.
+    """
+    rooms, listing = _prepare(job)
+    with (
+        opened(job.out),
+        Plan(Manifest(job.out), rooms.digests, paths.scratch_folder(job.out), rehash=job.rehash) as plan,
+    ):
+        plan.add(listing.sources(job.out))
+        for folder in listing.unreadable:
+            console.say(f"{folder}: this folder cannot be read; what is below it stays as it was")
+        amounts = plan.amounts()
+        check_room(job.out, estimate(job, amounts).written_bytes)
+        plan.mark(job.limit)
+        this = _Run(job, rooms, plan, amounts, console)
+        summary = this.narrate() if amounts.to_do else this.summary
+        this.close(listing)
+        return summary
+
+
+def _prepare(job: Job) -> tuple[Rooms, Listing]:
+    rooms = Rooms(job)
+    spoken, written = rooms.voice.language, rooms.captioner_info.language
+    if spoken.split("-")[0] != written.split("-")[0]:
+        what = f"the voice {rooms.voice.name} speaks {spoken} and the captioner {job.captioner} writes {written}"
+        raise FlowError(what, "--voice", "choose a voice of the captions' language")
+    return rooms, list_photos(job.photos)
+
+
+class _Run:
+    """What one run holds while it lasts."""
+
+    def __init__(self, job: Job, rooms: Rooms, plan: Plan, amounts: Amounts, console: Console) -> None:
+        self.job, self.rooms, self.plan, self.amounts, self.console = job, rooms, plan, amounts, console
+        self.to_do = min(amounts.to_do, job.limit or amounts.to_do)
+        self.began = datetime.now(UTC)
+        self.summary = Summary(f"{self.began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
+        self.summary.counts.taken_over = amounts.found - amounts.to_do
+
+    def narrate(self) -> Summary:
+        """Load the models, by the side of Prefect's server where one is wanted, and narrate."""
+        with ExitStack() as stack:
+            server = self._server(stack) if self.job.engine == "prefect" else None
+            self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
+            self.rooms.load()
+            stop = Stop(self.console.say, stack.close if server is None else server.stop)
+            decoders = stack.enter_context(_decoders(self.rooms.device))
+            stages = Stages(self.rooms, self.plan, self.summary, stop, decoders, self.console.advance)
+
+            def body(call: Call, watchers: Sequence[Watcher]) -> Summary:
+                began = perf_counter()
+                with stop.listening(), self.console.progress(self.to_do):
+                    shards = cut(self.plan.works(), self.job.shard_size)
+                    narrate(shards, stages, self.to_do, call, [self.console, *watchers])
+                self.summary.wall_s = perf_counter() - began
+                return self.summary
+
+            return self._carry_out(body, server)
+
+    def close(self, listing: Listing) -> None:
+        """Note which photos are gone or back, count up, and keep the run's account and page."""
+        if self.summary.interrupted is None:
+            self._note(self.plan.gone(listing.unreadable, whole_folder=listing.paths is None), self.began)
+            self._note(self.plan.returned(), None)
+        counts = self.summary.counts
+        counts.left = self.amounts.to_do - counts.committed
+        self.summary.missing = self.plan.count_missing()
+        if self.plan.count_rows() + counts.left != counts.found:
+            what = (
+                f"{counts.found} photos were found but {self.plan.count_rows()} have a row and {counts.left} are left"
+            )
+            raise FlowError(what, str(self.job.out), "this is our fault: please report it with the run's file")
+        scratch = paths.scratch_folder(self.job.out)
+        write_json(
+            paths.run_path(self.job.out, self.summary.run_id), account(self.job, self.summary, self.began), scratch
+        )
+        if counts.committed or self.summary.noted or not paths.report_path(self.job.out).is_file():
+            write_pages(self.job.out, self.plan.manifest, self.summary)
+
+    def _note(self, rows: Iterator[Row], missing_since: datetime | None) -> None:
+        change = {"missing_since": missing_since, "run_id": self.summary.run_id, "committed_at": datetime.now(UTC)}
+        while batch := [row | change for row in islice(rows, ROWS_A_PART)]:
+            self.plan.commit(batch)
+            self.summary.noted += len(batch)
+
+    def _server(self, stack: ExitStack) -> TemporaryServer | None:
+        """Start Prefect's temporary server where the user has set up none."""
+        if configured_api_url() is not None:
+            return None
+        return stack.enter_context(TemporaryServer())
+
+    def _carry_out(self, body: Body, server: TemporaryServer | None) -> Summary:
+        """Run `body` under Prefect where it is wanted and can be had."""
+        name = f"{Path(self.job.photos).name} {self.began:%Y-%m-%d %H:%M}"
+        settings = self.job.model_dump(mode="json")
+        if self.job.engine == "none":
+            return run_directly(body)
+        if server is None:
+            self.summary.orchestration = "prefect"
+            return run_in_prefect(body, name, settings, self.console.say)
+        url = server.wait()
+        if url is None:
+            why = server.last_words()
+            self.console.say(f"Prefect's temporary server did not come up ({why}); the run goes on without it.")
+            return run_directly(body)
+        self.summary.orchestration = "prefect, temporary server"
+        with client_of(url, server.home):
+            return run_in_prefect(body, name, settings, self.console.say)
+
+
+def _decoders(device: str) -> Executor:
+    """Return the workers that open photos: processes where a GPU is to be fed, threads beside models on the CPU."""
+    cores = os.cpu_count() or 1
+    if device.startswith("cuda"):
+        return ProcessPoolExecutor(min(cores, 16), mp_context=get_context("spawn"))
+    return ThreadPoolExecutor(min(cores, 4), thread_name_prefix="decode")

@@ -1,0 +1,208 @@
+"""The stages of a shard: each calls a room for what is still open, and holds no logic of its own."""
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from captioner.alt_text import make_alt_text
+
+from captioner.errors import OutOfMemoryError
+from captioner.photos import open_photo
+from captioner.records import Photo, Refusal
+from flows import paths
+from flows.clips import publish, remove_superseded
+from flows.inputs import uri_path
+from flows.plan import Plan
+from flows.records import Shard, Summary, Work
+from flows.report import tally
+from flows.rooms import Rooms
+from flows.rows import make_row
+from flows.stopping import Stop
+from speech.errors import BadAudioError, SpeechError
+from speech.records import Waveform
+
+BATCH = 16
+"""Photos between two looks at whether the run was asked to stop."""
+
+Stage = Callable[[Shard], None]
+
+
+@dataclass
+class Stages:
+    """The seven stages of one run, in order."""
+
+    rooms: Rooms
+    plan: Plan
+    summary: Summary
+    stop: Stop
+    decoders: Executor
+    """Threads, or processes where a GPU is to be fed, that open photos."""
+    advance: Callable[[str, int], None]
+    """Told after each batch: the stage, and how many photos it has behind it."""
+
+    def in_order(self) -> Iterator[tuple[str, Stage]]:
+        """Yield each stage's name and its timed call."""
+        for name in ("ingest", "features", "captions", "alt text", "speech", "master and encode", "commit"):
+            function: Stage = getattr(self, name.replace(" ", "_"))
+            yield name, partial(self._timed, name, function)
+
+    def ingest(self, shard: Shard) -> None:
+        """Know each photo by its hash; open those that need a caption."""
+        unread = [work for work in shard.works if not self._is_known(work)]
+        side_px = self.rooms.captioner.input_size_px if unread else 0
+        for batch in self._batches("ingest", unread):
+            opened = self.decoders.map(_open, [work.source.uri for work in batch], [side_px] * len(batch))
+            for work, outcome in zip(batch, opened, strict=True):
+                _take_in(work, outcome)
+                self._look_up(work)
+        first: dict[str, Work] = {}
+        for work in shard.works:
+            if work.is_open and work.sha256 is not None and first.setdefault(work.sha256, work) is not work:
+                work.twin, work.photo = first[work.sha256], None
+
+    def features(self, shard: Shard) -> None:
+        """Encode the photos that need a caption."""
+        for batch in self._batches("features", _open_works(shard, lambda work: not work.reuses_caption)):
+            self._encode(batch)
+
+    def captions(self, shard: Shard) -> None:
+        """Decode features to captions."""
+        for batch in self._batches("captions", [work for work in shard.works if work.features is not None]):
+            features = [work.features for work in batch if work.features is not None]
+            for work, caption in zip(batch, self.rooms.captioner.decode(features), strict=True):
+                work.caption, work.features = caption, None
+
+    def alt_text(self, shard: Shard) -> None:
+        """Make alt text of captions by the policy."""
+        policy, language = self.rooms.job.policy, self.rooms.captioner_info.language
+        for batch in self._batches("alt text", [work for work in shard.works if work.caption is not None]):
+            for work in batch:
+                work.alt_text = make_alt_text(work.caption.text, policy, language) if work.caption else None
+
+    def speech(self, shard: Shard) -> None:
+        """Speak the alt texts that have no clip."""
+        for batch in self._batches("speech", _open_works(shard, lambda work: not work.reuses_clip)):
+            waveforms = self.rooms.speaker.speak([_spoken_text(work) for work in batch])
+            for work, waveform in zip(batch, waveforms, strict=True):
+                work.waveform = waveform
+
+    def master_and_encode(self, shard: Shard) -> None:
+        """Master the waveforms and write them as files out of everyone's sight."""
+        job, folder = self.rooms.job, paths.scratch_folder(self.rooms.job.out)
+        for batch in self._batches("master and encode", [work for work in shard.works if work.waveform is not None]):
+            for work in batch:
+                self._finish(work, folder / f"clip-{shard.number}-{work.sha256}.{job.format}")
+
+    def commit(self, shard: Shard) -> None:
+        """Rename the clips into place, then the rows that name them."""
+        time = datetime.now(UTC)
+        rows = [make_row(work, self.rooms, self.summary.run_id, time) for work in shard.works]
+        results = list(zip(shard.works, rows, strict=True))
+        publish(self.rooms.job.out, results)
+        self.plan.commit(rows)
+        remove_superseded(self.rooms.job.out, results)
+        tally(self.summary, results)
+
+    def _timed(self, name: str, function: Stage, shard: Shard) -> None:
+        began = perf_counter()
+        function(shard)
+        seconds = self.summary.stage_seconds
+        seconds[name] = seconds.get(name, 0.0) + perf_counter() - began
+
+    def _batches(self, stage: str, works: Sequence[Work]) -> Iterator[Sequence[Work]]:
+        for start in range(0, len(works), BATCH):
+            self.stop.check()
+            batch = works[start : start + BATCH]
+            yield batch
+            self.advance(stage, len(batch))
+
+    def _is_known(self, work: Work) -> bool:
+        """Return whether size and time say that the photo is unchanged, and a row has its words."""
+        if work.row_before is None or not self.plan.is_unchanged(work):
+            return False
+        work.sha256 = work.row_before["sha256"]
+        self._look_up(work)
+        return work.reuses_caption
+
+    def _look_up(self, work: Work) -> None:
+        """Find committed words and sound for the same bytes."""
+        if not work.is_open or work.sha256 is None:
+            return
+        work.reused = self.plan.reusable(work.sha256)
+        if work.reused is not None:
+            work.reuses_caption, work.photo = True, None
+            clip = self.rooms.job.out / (work.reused["audio_path"] or "")
+            work.reuses_clip = self.plan.digests.clip_holds(work.reused) and clip.is_file()
+
+    def _encode(self, batch: Sequence[Work]) -> None:
+        photos = [work.photo for work in batch if work.photo is not None]
+        try:
+            encoded = self.rooms.captioner.encode(photos)
+        except OutOfMemoryError as error:
+            if len(batch) == 1:
+                batch[0].failure = ("out-of-memory", str(error))
+                return
+            for work in batch:
+                self._encode([work])
+            return
+        for work, features in zip(batch, encoded, strict=True):
+            work.features = features
+            work.photo = _without_pixels(work.photo)
+
+    def _finish(self, work: Work, path: Path) -> None:
+        job = self.rooms.job
+        try:
+            if not isinstance(work.waveform, Waveform):
+                raise work.waveform or BadAudioError("there is no sound")
+            work.clip = self.rooms.speaker.finish(work.waveform, path, _spoken_text(work), job.format, job.profile)
+        except SpeechError as error:
+            work.failure = ("bad-audio" if isinstance(error, BadAudioError) else "unspeakable", str(error))
+        work.waveform = None
+
+
+def _open(uri: str, side_px: int) -> Photo | Refusal | OSError:
+    """Return the photo, why its file is at fault, or the system's own error; runs in a worker."""
+    try:
+        return open_photo(uri_path(uri), side_px)
+    except OSError as error:
+        return error
+
+
+def _take_in(work: Work, outcome: Photo | Refusal | OSError) -> None:
+    if isinstance(outcome, OSError):
+        gone = outcome.errno == errno.ENOENT
+        message = (
+            "the photo went away before it was read; it is tried again at the next run"
+            if gone
+            else (
+                f"the photo cannot be read ({outcome.strerror or outcome}); check the disk and the file's permissions"
+            )
+        )
+        work.failure = ("vanished" if gone else "unreadable", message)
+        return
+    work.sha256 = outcome.sha256
+    if isinstance(outcome, Refusal):
+        work.refusal = outcome
+    else:
+        work.photo = outcome
+
+
+def _open_works(shard: Shard, wanted: Callable[[Work], bool]) -> list[Work]:
+    return [work for work in shard.works if work.is_open and wanted(work)]
+
+
+def _spoken_text(work: Work) -> str:
+    text = work.alt_text.text if work.alt_text is not None else work.reused["alt_text"] if work.reused else ""
+    return str(text)
+
+
+def _without_pixels(photo: Photo | None) -> Photo | None:
+    """Return the photo's description alone: its pixels are the largest thing in memory."""
+    if photo is None:
+        return None
+    return Photo(photo.sha256, photo.pixels[:0], photo.width_px, photo.height_px, photo.format)

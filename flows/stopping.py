@@ -1,0 +1,56 @@
+"""Ctrl-C and SIGTERM: the first ends the run after the batch in hand, the second at once."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from flows.errors import Interrupted
+
+EXIT_STATUS = {"SIGINT": 130, "SIGTERM": 143}
+"""What the program ends with, by the signal that ended it."""
+
+
+class Stop:
+    """Whether the run was asked to end; stages look at it between batches."""
+
+    def __init__(self, say: Callable[[str], None], at_once: Callable[[], None]) -> None:
+        """`say` tells the user what happens; `at_once` puts away what must not outlive the program."""
+        self.signal: str | None = None
+        self._say, self._at_once = say, at_once
+        self._event = threading.Event()
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked the run to end."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise Interrupted where the run was asked to end."""
+        if self.asked:
+            raise Interrupted
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM inside the block; call it from the main thread, after any library that does so."""
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._handle) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if self.asked:
+            self._say("Stopped at once; what was committed stands, the shard in hand is dropped.")
+            self._at_once()
+            os._exit(EXIT_STATUS[name])
+        self.signal = name
+        self._event.set()
+        self._say(
+            "Stopping after the batch in hand; its shard is dropped and done again next time. Once more stops at once."
+        )
