@@ -1,0 +1,37 @@
+"""Log-mel spectrograms exactly as the HiFi-GAN vocoder was trained on them (Kong, Kim and Bae, NeurIPS 2020).
+
+Letters: N samples, T frames, M mel bands. Every number here is part of the contract between the acoustic model and the
+vocoder: another window or logarithm and the vocoder hears another language.
+"""
+
+from functools import lru_cache
+
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 22050
+FFT_SIZE = 1024
+HOP_LENGTH = 256
+MEL_BANDS = 80
+MEL_FLOOR = 1e-5
+"""Magnitudes below this are raised to it before the logarithm; log(1e-5) is the vocoder's silence."""
+
+
+@lru_cache(maxsize=1)
+def _filters() -> torch.Tensor:
+    """Return the Slaney mel filters, (M, FFT_SIZE / 2 + 1)."""
+    bank = librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=FFT_SIZE, n_mels=MEL_BANDS, fmin=0, fmax=8000)
+    return torch.from_numpy(bank).float()
+
+
+def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the natural-log mel spectrogram (T, M) of mono samples (N,) at 22,050 Hz, with T = N // 256."""
+    edge = (FFT_SIZE - HOP_LENGTH) // 2
+    padded = torch.nn.functional.pad(torch.from_numpy(samples)[None, None], (edge, edge), mode="reflect")[0]  # (1, N+2e)
+    window = torch.hann_window(FFT_SIZE)
+    spectrum = torch.stft(padded, FFT_SIZE, HOP_LENGTH, window=window, center=False, return_complex=True)  # (1, F, T)
+    magnitude = torch.sqrt(spectrum.real**2 + spectrum.imag**2 + 1e-9)
+    mel = _filters() @ magnitude[0]  # (M, T)
+    return torch.log(mel.clamp(min=MEL_FLOOR)).T.contiguous().numpy()  # (T, M)

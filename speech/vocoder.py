@@ -1,0 +1,81 @@
+"""The vocoder, log-mel frames to sound: Coqui's `HifiganGenerator` (Kong, Kim and Bae, NeurIPS 2020).
+
+Mels of a batch are laid end to end with a margin as wide as the network sees, so nothing is computed for padding and
+each comes out as it would alone.
+Letters: M mel bands, T frames, N samples.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from speech.quiet import quiet_imports
+
+with quiet_imports():
+    from TTS.vocoder.models.hifigan_generator import HifiganGenerator
+
+UNIVERSAL_V1: dict[str, Any] = {
+    "in_channels": 80,
+    "out_channels": 1,
+    "resblock_type": "1",
+    "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5], [1, 3, 5]],
+    "resblock_kernel_sizes": [3, 7, 11],
+    "upsample_kernel_sizes": [16, 16, 4, 4],
+    "upsample_initial_channel": 512,
+    "upsample_factors": [8, 8, 2, 2],
+}
+"""HiFi-GAN V1, the size of the universal vocoder."""
+
+
+def build(settings: dict[str, Any]) -> HifiganGenerator:
+    """Return an untrained generator without weight norm, as it is stored and used."""
+    generator = HifiganGenerator(**settings)
+    with quiet_imports():
+        generator.remove_weight_norm()
+    return generator.eval()
+
+
+def from_original(weights: dict[str, torch.Tensor]) -> HifiganGenerator:
+    """Return Coqui's generator with the weights of the authors' own V1 code, weight norm folded in.
+
+    The names differ in the weight norm alone: `weight_g` and `weight_v` are the parametrization's first and second.
+    """
+    generator = HifiganGenerator(**UNIVERSAL_V1)
+    old_to_new = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+    renamed = {}
+    for name, value in weights.items():
+        stem, last = name.rsplit(".", 1)
+        renamed[f"{stem}.{old_to_new.get(last, last)}"] = value
+    generator.load_state_dict(renamed)
+    with quiet_imports():
+        generator.remove_weight_norm()
+    return generator.eval()
+
+
+def reach_frames(settings: dict[str, Any]) -> int:
+    """Return how many frames to each side of a sample the generator sees."""
+    reach, rate = 3.0, 1.0
+    for factor, kernel in zip(settings["upsample_factors"], settings["upsample_kernel_sizes"], strict=True):
+        reach += (kernel + factor) / 2 / factor / rate
+        rate *= factor
+        blocks = zip(settings["resblock_kernel_sizes"], settings["resblock_dilation_sizes"], strict=True)
+        second = 1 if settings["resblock_type"] == "1" else 0  # ResBlock1 has a plain convolution after each dilated one
+        reach += max((kernel - 1) / 2 * sum(d + second for d in dilations) for kernel, dilations in blocks) / rate
+    return math.ceil(reach + 3 / rate)
+
+
+@torch.inference_mode()
+def synthesise(generator: HifiganGenerator, mels: Sequence[torch.Tensor], reach: int) -> list[torch.Tensor]:
+    """Return a waveform (N,) in -1..1 for each natural-log mel (M, T)."""
+    padded = [nn.functional.pad(mel[None], (reach, reach), mode="replicate")[0] for mel in mels]  # (M, T + 2 reach)
+    sound = generator(torch.cat(padded, dim=1)[None])[0, 0]  # (N of all)
+    hop = sound.shape[0] // sum(mel.shape[1] for mel in padded)
+    waves, start = [], 0
+    for mel in padded:
+        end = start + mel.shape[1]
+        waves.append(sound[(start + reach) * hop : (end - reach) * hop].float())  # (N,)
+        start = end
+    return waves
