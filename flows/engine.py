@@ -59,6 +59,8 @@ def client_of(api_url: str, home: Path) -> Iterator[None]:
     try:
         with temporary_settings({PREFECT_API_URL: api_url, PREFECT_HOME: str(home)}):
             yield
+            for handler in logging.getLogger("prefect.flow_runs").handlers:
+                handler.flush()  # while there is still a server to take the lines
     finally:
         for name, value in before.items():
             if value is None:

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flows.errors import Interrupted
 from flows.records import Shard, Summary, Work
-from flows.stages import Stages
+
+if TYPE_CHECKING:
+    from flows.stages import Stages
 
 Call = Callable[[str, int, Callable[[], None]], None]
 """A way to call a stage: its name, the shard's number, and the function to run."""
@@ -23,7 +25,7 @@ class Watcher(Protocol):
         """Take note that the run is over."""
 
 
-def narrate(shards: Iterable[Shard], stages: Stages, to_do: int, call: Call, watchers: Iterable[Watcher]) -> None:
+def narrate(shards: Iterable[Shard], stages: "Stages", to_do: int, call: Call, watchers: Iterable[Watcher]) -> None:
     """Walk every shard through the stages by way of `call`; an interrupted shard is dropped whole."""
     for shard in shards:
         try:
