@@ -4,7 +4,8 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 _SIXTEEN_BIT_MODES = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))
 _DEEP_MODES = frozenset(("I", "F"))
@@ -16,12 +17,13 @@ _SIXTEEN_TO_EIGHT = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 65535 = 
 
 
 def to_plain_mode(image: Image.Image) -> Image.Image:
-    """Return the loaded `image` in `L`, `LA`, `RGB`, `RGBA`, `CMYK`, `I` or `F`, which can be made smaller by averaging.
+    """Return the loaded `image` in `L`, `LA`, `RGB`, `RGBA`, `CMYK`, `I` or `F`: they can be averaged.
 
     Palettes, one-bit, 16-bit and unusual colour spaces are resolved; transparency of any kind becomes an alpha band.
     """
     if image.mode in _SIXTEEN_BIT_MODES:
-        return Image.fromarray(_SIXTEEN_TO_EIGHT[np.asarray(image)])
+        grey = Image.fromarray(_SIXTEEN_TO_EIGHT[np.asarray(image)])
+        return ImageOps.invert(grey) if _white_is_zero(image) else grey
     if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
         return image.convert("RGBA")
     if image.mode in _ALPHA_MODES:
@@ -29,6 +31,11 @@ def to_plain_mode(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in _PLAIN_MODES else image.convert("RGB")
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Tell whether a TIFF's greys run from white to black; Pillow turns them round for eight bits, not for sixteen."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:

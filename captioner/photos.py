@@ -5,8 +5,11 @@ Nothing global in Pillow is changed by a call, so threads may decode side by sid
 does a `MemoryError` while the pixels of a photo under the limits are decoded.
 """
 
+import ctypes
+import functools
 import hashlib
 import io
+import logging
 import math
 import os
 import stat
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+import PIL
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -92,6 +96,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
 # Pillow warns about odd EXIF, palettes and sizes; what matters of it is in the refusal. Said once, at import, since
 # `warnings.catch_warnings` around each call is not safe between threads.
 warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors reach stderr where no logging is set up
 
 
 class _RefusedError(Exception):
@@ -200,6 +205,8 @@ def _open(data: bytes, kind: str) -> ImageFile.ImageFile:
     plugin = _heif_plugin() if kind == "heif" else _PLUGINS[kind]
     if kind == "heif" and is_cut(data, kind):  # libheif would fill in what is missing
         raise _RefusedError("truncated", "the file ends before the picture does")
+    if kind == "tiff":
+        _quieten_libtiff()
     try:
         image = plugin(io.BytesIO(data))
     except MemoryError as error:  # no pixel is decoded yet: a size in the header is a lie
@@ -207,6 +214,21 @@ def _open(data: bytes, kind: str) -> ImageFile.ImageFile:
     if isinstance(image, TiffImagePlugin.TiffImageFile) and is_raw_tiff(dict(image.tag_v2)):
         raise _RefusedError("unsupported-format", f"{CAMERA_RAW} files are not supported")
     return image
+
+
+@functools.cache
+def _quieten_libtiff() -> None:
+    """Stop libtiff, as Pillow's wheels carry it, from writing its complaints to the terminal.
+
+    They come from C and pass by Python's stderr; what matters of them is in the refusal. Where Pillow was built
+    otherwise, nothing is done and a damaged TIFF costs a line on stderr.
+    """
+    package = Path(PIL.__file__).parent
+    for library in (*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")):
+        try:
+            ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)
+        except (OSError, AttributeError):
+            continue
 
 
 def _heif_plugin() -> type[ImageFile.ImageFile]:
