@@ -22,6 +22,8 @@ with quiet_imports():
     from TTS.tts.models.forward_tts import ForwardTTS
     from TTS.tts.utils.text.characters import IPAPhonemes
 
+__all__ = ["ForwardTTS", "IPAPhonemes", "batches_are_exact", "build", "predict_mels", "token_ids"]
+
 BATCH_SAFE = frozenset({"residual_conv_bn"})
 """Kinds of encoder and decoder whose padded batches are exact here; texts go one by one through any other."""
 

@@ -6,6 +6,8 @@ the voice reads gruut's, so the durations are carried over by an alignment of th
 Letters: N samples, P phoneme characters with BOS and EOS, T frames, M mel bands.
 """
 
+# ruff: noqa: RUF001 - the phonemes are letters of the IPA
+
 import csv
 import io
 import logging
@@ -31,6 +33,9 @@ GAP_COST = 1.0
 PITCH_RANGE_HZ = (60.0, 320.0)
 SILENCE_NEPERS = 4.5
 SHORTEST_SOUND_MS = 40.0
+FRAME = 512
+"""Half of the pitch window in samples."""
+SILENT_POWER = 1e-3
 VOICING_THRESHOLD = 0.45
 """A frame is voiced where the autocorrelation at its pitch period, over that at zero, is above this."""
 
@@ -236,14 +241,13 @@ def pitch_track(samples: NDArray[np.float32], frames: int) -> NDArray[np.float32
     low, high = PITCH_RANGE_HZ
     width = 2 * FRAME
     padded = np.pad(samples, width // 2)
-    pitch = librosa.yin(padded, fmin=low, fmax=high, sr=SAMPLE_RATE_HZ, frame_length=width, hop_length=HOP_LENGTH, center=False)
+    pitch = librosa.yin(
+        padded, fmin=low, fmax=high, sr=SAMPLE_RATE_HZ, frame_length=width, hop_length=HOP_LENGTH, center=False
+    )
     pitch = pitch[:frames].astype(np.float32)
     strength = _periodicity(padded, pitch, width)
     voiced = strength > VOICING_THRESHOLD
     return np.pad(np.where(voiced, pitch, 0.0), (0, frames - len(pitch))).astype(np.float32)
-
-
-FRAME = 512
 
 
 def _periodicity(padded: NDArray[np.float32], pitch: NDArray[np.float32], width: int) -> NDArray[np.float32]:
@@ -254,5 +258,5 @@ def _periodicity(padded: NDArray[np.float32], pitch: NDArray[np.float32], width:
         lag = round(SAMPLE_RATE_HZ / hz)
         early, late = frame[:-lag], frame[lag:]
         power = float(np.sqrt((early**2).sum() * (late**2).sum()))
-        strength[k] = float((early * late).sum()) / power if power > 1e-3 else 0.0
+        strength[k] = float((early * late).sum()) / power if power > SILENT_POWER else 0.0
     return strength

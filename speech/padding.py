@@ -6,6 +6,9 @@ own end, so a batch is exact in training and in speech alike.
 Letters: B texts, D channels, T positions.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -53,8 +56,10 @@ def make_batch_safe(model: ForwardTTS) -> None:
         part.register_forward_pre_hook(_length_setter(lengths), with_kwargs=True)
 
 
-def _length_setter(lengths: Lengths):  # noqa: ANN202 - torch's hook type is a long union
-    def set_lengths(_module: nn.Module, args: tuple, _kwargs: dict) -> None:
+def _length_setter(lengths: Lengths) -> Callable[[nn.Module, tuple[torch.Tensor, ...], dict[str, Any]], None]:
+    """Return a hook that reads the lengths from the mask (B, 1, T), the second argument of encoders and decoders."""
+
+    def set_lengths(_module: nn.Module, args: tuple[torch.Tensor, ...], _kwargs: dict[str, Any]) -> None:
         lengths.current = args[1].sum(dim=(1, 2)).long()
 
     return set_lengths

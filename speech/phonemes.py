@@ -4,6 +4,8 @@ The same function stands before training and before speaking, so a voice never m
 on: what gruut writes beyond the voice's own alphabet is turned into the nearest one it has.
 """
 
+# ruff: noqa: RUF001 - dashes and quotation marks as they stand in texts
+
 from speech.quiet import quiet_imports
 
 with quiet_imports():
@@ -27,4 +29,5 @@ class Phonemizer:
         """Return the phonemes of `text`, words separated by a space, marks kept; empty where nothing can be said."""
         # The wrapper's own `phonemize` cuts the text at each mark first ("$3.50" at its point), so gruut would never
         # see whole numbers: its inner step is called with the whole text.
-        return self._gruut.phonemize_gruut(text, separator="").translate(NEAREST).strip()
+        phonemes: str = self._gruut.phonemize_gruut(text, separator="")
+        return phonemes.translate(NEAREST).strip()

@@ -55,9 +55,7 @@ class Speaker:
             results.append(plan.error or _checked_and_joined(parts))
         return results
 
-    def finish(
-        self, waveform: Waveform, path: Path, text: str, codec: str = "mp3", profile: str = "streaming"
-    ) -> Clip:
+    def finish(self, waveform: Waveform, path: Path, text: str, codec: str = "mp3", profile: str = "streaming") -> Clip:
         """Master a waveform, write it to `path` with its tags, and return what was written.
 
         Raises `SpeechError` for an unknown codec or profile and for silence, `OSError` as the file system does.

@@ -20,7 +20,9 @@ DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 def normalise(text: str) -> str:
     """Return `text` in NFC, spaces folded to one, control, format, private and unassigned characters left out."""
     composed = unicodedata.normalize("NFC", text)
-    kept = (" " if c.isspace() else c for c in composed if c.isspace() or unicodedata.category(c) not in DROPPED_CATEGORIES)
+    kept = (
+        " " if c.isspace() else c for c in composed if c.isspace() or unicodedata.category(c) not in DROPPED_CATEGORIES
+    )
     return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
 
 
@@ -54,7 +56,7 @@ def _split_sentences(clean: str) -> list[str]:
 
 
 def _split_long(sentence: str) -> list[str]:
-    """Return pieces of at most the longest length, cut after a mark where there is one in the second half, or at a space."""
+    """Return pieces of at most the longest length, cut after a mark in the second half, or else at a space."""
     pieces = []
     while len(sentence) > MAX_SENTENCE_CHARACTERS:
         window = sentence[:MAX_SENTENCE_CHARACTERS]

@@ -2,9 +2,9 @@
 
 The model is Coqui's `ForwardTTS` (a convolutional one in the manner of SpeedySpeech, Vainer and Dusek, Interspeech
 2020, with FastPitch's pitch predictor, Lancucki, ICASSP 2021), given the teacher's durations, so that no aligner is
-needed. It learns normalised mels; `speech.export` folds the normalisation into the last layer, so what comes out in use is the
-natural-log mel that the vocoder hears. One CPU core is enough: bfloat16 where the processor has it, resumable, an atomic
-checkpoint every few minutes, a row of `losses.csv` a hundred steps.
+needed. It learns normalised mels; `speech.export` folds the normalisation into the last layer, so what comes out in use
+is the natural-log mel that the vocoder hears. One CPU core is enough: bfloat16 where the processor has it, resumable,
+an atomic checkpoint every few minutes, a row of `losses.csv` every `LOG_STEPS` steps.
 Letters: B clips, P phoneme characters, T frames, M mel bands.
 """
 
@@ -126,10 +126,8 @@ def endless(utterances: list[corpus.Utterance], budget: int, seed: int, first: i
 
 
 def losses(model: ForwardTTS, batch: Batch) -> dict[str, torch.Tensor]:
-    """Return the mean absolute error of the mels and the squared errors of log durations and pitch, padding left out."""
-    out = model(
-        batch.tokens, batch.token_lengths, batch.mel_lengths, dr=batch.durations, pitch=batch.pitch
-    )
+    """Return the mean absolute error of the mels, the squared errors of log durations and pitch; no padding counts."""
+    out = model(batch.tokens, batch.token_lengths, batch.mel_lengths, dr=batch.durations, pitch=batch.pitch)
     frames = out["y_mask"][:, 0, :, None]  # (B, T, 1)
     characters = out["x_mask"][:, 0]  # (B, P)
     mel = ((out["model_outputs"].float() - batch.mels).abs() * frames).sum() / (frames.sum() * batch.mels.shape[2])
@@ -159,7 +157,7 @@ class Trainer:
         alphabet = "".join(sorted({c for u in utterances for c in u.phonemes}))
         self.model_settings = acoustic_settings(recipe, alphabet)
         self.model, self.characters = build(self.model_settings)
-        decay = torch.optim.swa_utils.get_ema_multi_avg_fn(self.settings["ema_decay"])
+        decay = torch.optim.swa_utils.get_ema_multi_avg_fn(self.settings["ema_decay"])  # type: ignore[no-untyped-call]  # torch's
         self.average = torch.optim.swa_utils.AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), betas=(0.9, 0.98), weight_decay=self.settings["weight_decay"]

@@ -17,6 +17,8 @@ from speech.quiet import quiet_imports
 with quiet_imports():
     from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 
+__all__ = ["UNIVERSAL_V1", "HifiganGenerator", "build", "from_original", "reach_frames", "synthesise"]
+
 UNIVERSAL_V1: dict[str, Any] = {
     "in_channels": 80,
     "out_channels": 1,
@@ -62,7 +64,9 @@ def reach_frames(settings: dict[str, Any]) -> int:
         reach += (kernel + factor) / 2 / factor / rate
         rate *= factor
         blocks = zip(settings["resblock_kernel_sizes"], settings["resblock_dilation_sizes"], strict=True)
-        second = 1 if settings["resblock_type"] == "1" else 0  # ResBlock1 has a plain convolution after each dilated one
+        second = (
+            1 if settings["resblock_type"] == "1" else 0
+        )  # ResBlock1 has a plain convolution after each dilated one
         reach += max((kernel - 1) / 2 * sum(d + second for d in dilations) for kernel, dilations in blocks) / rate
     return math.ceil(reach + 3 / rate)
 

@@ -1,7 +1,9 @@
 """Make a tiny voice of the real Coqui classes: random, seeded, noise-like, ready in moments.
 
-    python tests/fakes/make_tiny_voice.py FOLDER
+python tests/fakes/make_tiny_voice.py FOLDER
 """
+
+# ruff: noqa: RUF001 - the phonemes are letters of the IPA
 
 import json
 import sys
@@ -73,7 +75,7 @@ def tiny_voice(folder: Path, seed: int = 0) -> Path:
 def _make_audible(
     model: acoustic.ForwardTTS, generator: vocoder.HifiganGenerator, characters: acoustic.IPAPhonemes
 ) -> None:
-    """Give the random models speech's pace and level: about 14 characters a second, peaks near a third of full scale."""
+    """Give the random models speech's pace and level: 14 characters a second, peaks near a third of full scale."""
     duration = model.duration_predictor.proj
     duration.weight.mul_(0.2)
     duration.bias.fill_(float(torch.log(torch.tensor(1.0 + FRAMES_A_CHARACTER))))
