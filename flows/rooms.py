@@ -5,14 +5,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from captioner.alt_text import policy_digest
-
 from captioner.weights import describe
 from flows.job import Job
 from flows.plan import Digests
+from speech.mastering import profile_named
 from speech.voices import resolve_voice
 
 if TYPE_CHECKING:
     from captioner.captioning import Captioner
+
     from speech.speaking import Speaker
 
 AUDIO_VERSION = 1
@@ -27,6 +28,7 @@ class Rooms:
         self.job = job
         self.captioner_info = describe(job.captioner)
         self.voice = resolve_voice(job.voice)
+        profile_named(job.profile)
         audio = f"{AUDIO_VERSION} {job.format} {job.profile}"
         self.digests = Digests(
             captioner=self.captioner_info.digest,

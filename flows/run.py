@@ -56,6 +56,8 @@ def run(job: Job, console: Console) -> Summary:
         for folder in listing.unreadable:
             console.say(f"{folder}: this folder cannot be read; what is below it stays as it was")
         amounts = plan.amounts()
+        if not amounts.found:
+            console.say(f"{job.photos}: no file that looks like an image is here")
         check_room(job.out, estimate(job, amounts).written_bytes)
         plan.mark(job.limit)
         this = _Run(job, rooms, plan, amounts, console)

@@ -10,7 +10,6 @@ from pathlib import Path
 from time import perf_counter
 
 from captioner.alt_text import make_alt_text
-
 from captioner.errors import OutOfMemoryError
 from captioner.photos import open_photo
 from captioner.records import Photo, Refusal

@@ -1,0 +1,156 @@
+"""The same run under Prefect and without: same rows, same clips; what Prefect cannot do never ends the run."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from narrating import Runs, make_photos
+
+from flows.server import TemporaryServer, configured_api_url
+
+STAGES = ["ingest", "features", "captions", "alt text", "speech", "master and encode", "commit"]
+
+
+def same(runs: Runs, other: Path) -> bool:
+    volatile = ["run_id", "committed_at"]
+    first, second = (pd.read_parquet(out / "manifest").drop(columns=volatile) for out in (runs.out, other))
+    return first.equals(second) and all((other / path).read_bytes() == sound for path, sound in runs.clips().items())
+
+
+def test_the_default_engine_gives_the_same_rows_and_clips_as_none_and_is_quiet(runs: Runs, home_of_its_own: Path):
+    make_photos(runs.photos, 3)
+    plain = runs.out.with_name("plain")
+    runs.run(out=plain)
+
+    result = runs.spawn(engine="prefect")
+
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines() == ["Narrating 3 photos; loading the captioner and the voice ..."]
+    assert same(runs, plain)
+    (account,) = (json.loads(path.read_text()) for path in (runs.out / "runs").iterdir())
+    assert account["orchestration"] == "prefect, temporary server"
+    assert not (home_of_its_own / ".prefect").exists()
+
+
+def test_a_temporary_server_ends_with_the_process_that_started_it():
+    code = "import os; from flows.server import TemporaryServer; server = TemporaryServer();"
+    code += "print(server.home, server.wait(), flush=True); os._exit(9)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    home, url = result.stdout.split()
+    deadline = time.monotonic() + 30
+
+    while Path(home).exists():
+        assert time.monotonic() < deadline
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{url}/health", timeout=5)
+
+
+def test_a_temporary_server_that_does_not_come_up_is_said_in_one_line_and_the_run_goes_on(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    make_photos(runs.photos, 1)
+    monkeypatch.setattr(TemporaryServer, "wait", lambda _self: None)
+
+    summary = runs.run(engine="prefect")
+
+    assert summary.counts.described == 1
+    assert "did not come up" in capsys.readouterr().err
+
+
+def test_an_api_that_cannot_be_reached_is_said_in_one_line_and_the_run_goes_on(runs: Runs):
+    make_photos(runs.photos, 1)
+
+    result = runs.spawn(engine="prefect", environment={"PREFECT_API_URL": "http://127.0.0.1:9/api"})
+
+    assert result.returncode == 0
+    assert result.stderr.count("\n") == 2
+    assert "Prefect cannot be reached" in result.stderr
+    assert "1 described" in result.stdout
+
+
+def test_the_users_own_server_is_found_by_variable_and_by_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert configured_api_url() is None
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    (tmp_path / "profiles.toml").write_text(
+        'active = "office"\n[profiles.office]\nPREFECT_API_URL = "http://office/api"\n'
+    )
+    assert configured_api_url() == "http://office/api"
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    assert configured_api_url() == "http://127.0.0.1:4200/api"
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a real `prefect server start` on loopback."""
+    home = tmp_path_factory.mktemp("prefect")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    environment = os.environ | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "log").open("w") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+        url = f"http://127.0.0.1:{port}/api"
+        _wait_until_healthy(url, process)
+        yield url
+        process.terminate()
+
+
+def _wait_until_healthy(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except OSError:
+            continue
+
+
+def ask(url: str, kind: str, **filters: Any) -> list[dict[str, Any]]:
+    """Return what Prefect's API finds of a kind."""
+    body = json.dumps(filters or {}).encode()
+    request = urllib.request.Request(f"{url}/{kind}/filter", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
+
+
+def test_a_run_its_tasks_its_progress_and_its_results_are_seen_in_a_real_server(runs: Runs, prefect_server: str):
+    """Task runs travel as events, so the last of them may arrive a little after the run."""
+    make_photos(runs.photos, 5)
+    (runs.photos / "empty.jpg").write_bytes(b"")
+
+    result = runs.spawn(engine="prefect", shard_size=4, environment={"PREFECT_API_URL": prefect_server})
+
+    assert result.returncode == 0, result.stderr
+    (flow_run,) = ask(prefect_server, "flow_runs")
+    assert flow_run["state_type"] == "COMPLETED"
+    assert flow_run["name"].startswith("photos 20")
+    assert flow_run["state"]["message"].startswith("6 photos: 5 described")
+    deadline = time.monotonic() + 60
+    expected = sorted(f"{stage}, shard {number}" for stage in STAGES for number in (1, 2))
+    while (
+        sorted(task["name"] for task in ask(prefect_server, "task_runs") if task["state_type"] == "COMPLETED")
+        != expected
+    ):
+        assert time.monotonic() < deadline
+    artifacts = {artifact["key"]: artifact for artifact in ask(prefect_server, "artifacts")}
+    assert artifacts["narrate-progress"]["data"] == 100.0
+    table = json.loads(artifacts["narrate-results"]["data"])
+    assert {"status": "refused", "reason": "empty", "photos": 1} in table
+    logs = [line["message"] for line in ask(prefect_server, "logs")]
+    assert "4 of 6 photos committed, 0 failed" in logs

@@ -1,0 +1,101 @@
+"""Ctrl-C and SIGTERM: said at once, the shard in hand dropped whole, the next run finishes the folder."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from narrating import Runs, make_photos
+
+PATIENCE_S = 120.0
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    """Return once `path` is there; fail where the process ends before."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+
+
+def start(runs: Runs, *options: str, **settings: object) -> "subprocess.Popen[str]":
+    command = runs.command(*options, **settings)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_is_answered_within_two_seconds_and_drops_the_shard_whole(
+    runs: Runs, number: signal.Signals, status: int
+):
+    make_photos(runs.photos, 400)
+    process = start(runs, shard_size=4)
+    wait_for(runs.out / "manifest" / "part-000000.parquet", process)
+    process.send_signal(number)
+    began = time.monotonic()
+    said = ""
+    while "Stopping" not in said:
+        said = process.stderr.readline()
+        assert said, "the process ended without a word"
+    answered = time.monotonic() - began
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    rows = pd.read_parquet(runs.out / "manifest")
+
+    assert answered < 2
+    assert "its shard is dropped" in said
+    assert process.returncode == status
+    assert "left for another run" in out.splitlines()[-1]
+    assert 0 < len(rows) < 400
+    assert len(rows) % 4 == 0
+    assert {str(path.relative_to(runs.out)) for path in runs.out.glob("audio/*")} == set(rows["audio_path"])
+
+
+def test_the_run_after_an_interrupted_one_finishes_the_folder(runs: Runs):
+    make_photos(runs.photos, 40)
+    process = start(runs, shard_size=4)
+    wait_for(runs.out / "manifest" / "part-000000.parquet", process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+    done = len(runs.rows())
+
+    summary = runs.run()
+
+    assert summary.counts.taken_over == done
+    assert len(runs.rows()) == 40
+    assert (runs.rows()["status"] == "described").all()
+
+
+def test_the_second_signal_ends_the_run_at_once_and_the_manifest_is_whole(runs: Runs):
+    make_photos(runs.photos, 400)
+    process = start(runs, shard_size=400)
+    wait_for(runs.out / ".narrate" / "holder", process)
+    while "Narrating" not in process.stderr.readline():
+        pass
+    while "Stopping" not in _after_signal(process):
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == 130
+    assert runs.run(limit=3).counts.described == 3
+
+
+def _after_signal(process: "subprocess.Popen[str]") -> str:
+    """Send SIGINT once the run listens; before, it ends the program, which the caller's next line shows."""
+    process.send_signal(signal.SIGINT)
+    return process.stderr.readline()
+
+
+def test_a_killed_run_leaves_only_whole_files_and_the_next_one_finishes(runs: Runs):
+    make_photos(runs.photos, 40)
+    process = start(runs, shard_size=4)
+    wait_for(runs.out / "manifest" / "part-000000.parquet", process)
+    process.kill()
+    process.communicate(timeout=PATIENCE_S)
+    done = len(runs.rows())
+
+    summary = runs.run()
+
+    assert summary.counts.taken_over == done
+    assert sorted(runs.clips()) == sorted(runs.rows()["audio_path"])
