@@ -68,7 +68,7 @@ def _word_columns(work: Work, rooms: Rooms) -> Row:
         "alt_text": alt_text.text,
         "language": alt_text.language,
         "alt_flags": [{"rule": flag.rule, "reason": flag.reason} for flag in alt_text.flags],
-        "mean_logprob": caption.mean_logprob,
+        "mean_logprob": round(caption.mean_logprob, 3),  # finer digits depend on the neighbours in a batch
         "confidence": caption.confidence,
         "needs_review": bool(alt_text.flags),
         "captioner": captioner.name,

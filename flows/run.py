@@ -92,7 +92,7 @@ class _Run:
             self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
             self.rooms.load()
             stop = Stop(self.console.say, stack.close if server is None else server.stop)
-            decoders = stack.enter_context(_decoders(self.rooms.device))
+            decoders = stack.enter_context(decoders(self.rooms.device))
             stages = Stages(self.rooms, self.plan, self.summary, stop, decoders, self.console.advance)
 
             def body(call: Call, watchers: Sequence[Watcher]) -> Summary:
@@ -156,7 +156,7 @@ class _Run:
             return run_in_prefect(body, name, settings, self.console.say)
 
 
-def _decoders(device: str) -> Executor:
+def decoders(device: str) -> Executor:
     """Return the workers that open photos: processes where a GPU is to be fed, threads beside models on the CPU."""
     cores = os.cpu_count() or 1
     if device.startswith("cuda"):

@@ -55,7 +55,7 @@ class Stages:
         unread = [work for work in shard.works if not self._is_known(work)]
         side_px = self.rooms.captioner.input_size_px if unread else 0
         for batch in self._batches("ingest", unread):
-            opened = self.decoders.map(_open, [work.source.uri for work in batch], [side_px] * len(batch))
+            opened = self.decoders.map(open_uri, [work.source.uri for work in batch], [side_px] * len(batch))
             for work, outcome in zip(batch, opened, strict=True):
                 _take_in(work, outcome)
                 self._look_up(work)
@@ -164,7 +164,7 @@ class Stages:
         work.waveform = None
 
 
-def _open(uri: str, side_px: int) -> Photo | Refusal | OSError:
+def open_uri(uri: str, side_px: int) -> Photo | Refusal | OSError:
     """Return the photo, why its file is at fault, or the system's own error; runs in a worker."""
     try:
         return open_photo(uri_path(uri), side_px)

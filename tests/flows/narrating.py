@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from PIL import Image
 
 from flows.console import Console
@@ -29,6 +30,11 @@ def make_photo(path: Path, seed: int) -> Path:
 def make_photos(folder: Path, count: int) -> list[Path]:
     """Write `count` different photos."""
     return [make_photo(folder / f"{number:03d}.png", number) for number in range(count)]
+
+
+def settled_rows(out: Path) -> list[dict[str, Any]]:
+    """Return the rows of a manifest without what differs from run to run."""
+    return pq.read_table(out / "manifest").drop_columns(["run_id", "committed_at"]).to_pylist()
 
 
 class Runs:
@@ -63,7 +69,9 @@ class Runs:
 
     def rows(self) -> pd.DataFrame:
         """Return the manifest as a plain reader sees it, by id."""
-        return pd.read_parquet(self.out / "manifest").set_index("id", verify_integrity=True)
+        rows = pd.read_parquet(self.out / "manifest").set_index("id")
+        assert rows.index.is_unique
+        return rows
 
     def clips(self) -> dict[str, bytes]:
         """Return every file under `audio`, by path."""

@@ -216,3 +216,28 @@ def test_a_plain_environment_stays_plain(runs: Runs, home_of_its_own: Path):
 
     assert result.returncode == 0
     assert not (home_of_its_own / ".prefect").exists()
+
+
+def test_a_terminal_sees_a_bar_with_the_pace_and_the_time_left(runs: Runs):
+    make_photos(runs.photos, 6)
+    ours, theirs = os.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    command = runs.command(shard_size=2)
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        seen = b""
+        while chunk := _read(ours):
+            seen += chunk
+
+    assert process.returncode == 0
+    assert b"/6 photos" in seen
+    assert b"photos/s" in seen
+    assert b"left" in seen
+
+
+def _read(terminal: int) -> bytes:
+    """Return what the terminal shows next; nothing once the other side is closed."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
