@@ -1,0 +1,96 @@
+"""Training batches: which photos, which version of each, which captions; the same for the same seed and step.
+
+Shapes: B photos, C captions a photo, T tokens; h, w, c the lower encoder's map.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captioner.dataset import Example
+from captioner.feature_cache import FeatureCache
+from captioner.tokenizer import END, PADDING, START, Tokenizer, split_words
+
+CAPTIONS_PER_PHOTO = 5
+"""Captions of one photo in one batch: drawn without repetition where it has that many."""
+SIDES = {"left", "right", "lefthand", "righthand", "left-hand", "right-hand"}
+"""Words that make a caption untrue of the mirrored photo."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees."""
+
+    maps: Tensor
+    """(B, c, h, w) float32: the lower encoder's map of each photo."""
+    tokens: Tensor
+    """(B, C, T): start token, words, end token, padding."""
+    photos: list[int]
+    """(B,): which examples they are."""
+
+
+class Batches:
+    """Draws batches from cached versions of the photos."""
+
+    def __init__(self, cache: FeatureCache, versions: Sequence[str], tokenizer: Tokenizer, longest: int) -> None:
+        """Open the versions (the first must be `plain`) and put all captions into ids."""
+        self.maps = [cache.version(name) for name in versions]
+        self.flips = [cache.flipped(name) for name in versions]
+        self.examples = cache.examples
+        self.longest = longest
+        self.ids = [[_framed(tokenizer, caption, longest) for caption in one.captions] for one in cache.examples]
+        self.sided = [[bool(SIDES & set(split_words(c))) for c in one.captions] for one in cache.examples]
+
+    def draw(self, seed: int, step: int, size: int) -> Batch:
+        """Draw the batch of a step: photos in an order new for each pass, a random version and captions of each."""
+        passes, place = divmod(step, max(1, len(self.examples) // size))
+        order = np.random.default_rng([seed, passes]).permutation(len(self.examples))
+        random = np.random.default_rng([seed, step, 1])
+        photos = [int(number) for number in order[place * size : (place + 1) * size]]
+        drawn = [self._draw_one(photo, random) for photo in photos]
+        return Batch(_maps([one for one, _ in drawn]), _padded([ids for _, ids in drawn]), photos)
+
+    def plain(self, photos: Sequence[int]) -> Tensor:
+        """Return the unchanged maps of some photos, (B, c, h, w)."""
+        return _maps([self.maps[0][photo] for photo in photos])
+
+    def _draw_one(self, photo: int, random: np.random.Generator) -> tuple[NDArray[np.float16], list[list[int]]]:
+        version = int(random.integers(len(self.maps)))
+        captions = list(range(len(self.ids[photo])))
+        if self.flips[version][photo]:
+            captions = [number for number in captions if not self.sided[photo][number]]
+        if not captions:
+            version, captions = 0, list(range(len(self.ids[photo])))
+        chosen = list(random.permutation(captions))
+        while len(chosen) < CAPTIONS_PER_PHOTO:
+            chosen.append(int(random.choice(captions)))
+        return self.maps[version][photo], [self.ids[photo][number] for number in chosen[:CAPTIONS_PER_PHOTO]]
+
+
+def text_batch(texts: Sequence[list[int]], seed: int, step: int, size: int) -> Tensor:
+    """Draw captions without photos: (size, 1, T) tokens, from captions already put into framed ids."""
+    random = np.random.default_rng([seed, step, 2])
+    return _padded([[texts[int(number)]] for number in random.integers(len(texts), size=size)])
+
+
+def framed_texts(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> list[list[int]]:
+    """Put captions into ids with start and end, at most `longest` + 1 tokens."""
+    return [_framed(tokenizer, text, longest) for text in texts]
+
+
+def _framed(tokenizer: Tokenizer, caption: str, longest: int) -> list[int]:
+    return ([START, *tokenizer.encode(caption), END])[: longest + 1]
+
+
+def _maps(maps: Sequence[NDArray[np.float16]]) -> Tensor:
+    return torch.from_numpy(np.stack(maps).astype(np.float32)).permute(0, 3, 1, 2)  # (B, c, h, w)
+
+
+def _padded(captions: Sequence[Sequence[list[int]]]) -> Tensor:
+    longest = max(len(ids) for one in captions for ids in one)
+    rows = [[ids + [PADDING] * (longest - len(ids)) for ids in one] for one in captions]
+    return torch.tensor(rows)  # (B, C, T)

@@ -1,0 +1,116 @@
+"""The captioner's main path: load once, encode photos, decode features to captions.
+
+Batch size, order and neighbours change nothing in the words: photos are encoded one by one or in batches to the same
+half-precision features, and decoded in float32.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from captioner.bundle import Bundle, load_bundle
+from captioner.decoding import Said, search_captions
+from captioner.errors import ModelError, OutOfMemoryError
+from captioner.records import Alternative, Caption, Features, Photo
+from captioner.weights import Description, describe
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+class Captioner:
+    """A loaded captioner: photos to features, features to captions."""
+
+    def __init__(self, bundle: Bundle, description: Description, device: str = "cpu", batch_photos: int = 16) -> None:
+        """Put a bundle onto a device; at most `batch_photos` go through it at a time."""
+        self.device, self.batch_photos = torch.device(device), batch_photos
+        self.name, self.digest = description.name, description.digest
+        self.licence, self.language = description.licence, description.language
+        self.encoder_digest = bundle.encoder.digest()
+        self.input_size_px = bundle.encoder.config.input_size_px
+        """Photos should be at least this large on their shorter side where their files are."""
+        self.encoder = bundle.encoder.to(self.device)
+        self.model = bundle.model.to(self.device)
+        self.tokenizer, self.search = bundle.tokenizer, bundle.search
+
+    @classmethod
+    def load(cls, name_or_folder: str = "narrator-lite", device: str = "cpu", batch_photos: int = 16) -> "Captioner":
+        """Load a captioner by its name or folder; raise ModelError where it cannot be found or does not fit."""
+        description = describe(name_or_folder)
+        bundle = load_bundle(description.folder)
+        try:
+            return cls(bundle, description, device, batch_photos)
+        except (RuntimeError, AssertionError) as error:
+            mend = "choose a device that `narrate doctor` lists, or cpu"
+            raise ModelError(f"the device cannot be used ({error})", device, mend) from error
+
+    def encode(self, photos: Sequence[Photo]) -> list[Features]:
+        """Turn photos of any sizes into features; raise OutOfMemoryError for one that alone does not fit."""
+        return in_batches(self._encode, photos, self.batch_photos, lambda photo: f"photo {photo.sha256[:12]}")
+
+    def decode(self, features: Sequence[Features]) -> list[Caption]:
+        """Turn features into captions; raise ModelError for another encoder's, OutOfMemoryError as `encode` does."""
+        for one in features:
+            if one.encoder_digest != self.encoder_digest:
+                where, mend = f"photo {one.sha256[:12]}", "encode the photo with this captioner"
+                raise ModelError("features of another encoder", where, mend)
+        return in_batches(self._decode, features, self.batch_photos, lambda one: f"photo {one.sha256[:12]}")
+
+    @torch.inference_mode()
+    def _encode(self, photos: Sequence[Photo]) -> list[Features]:
+        prepared = self.encoder.prepare([photo.pixels for photo in photos])  # (B, 3, S, S)
+        if self.device.type == "cuda":
+            prepared = prepared.pin_memory().to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
+            regions = self.encoder(prepared).float()  # (B, L, D)
+        halves = regions.to("cpu", torch.float16).numpy()
+        pooled = regions.mean(1).to("cpu", torch.float16).numpy()  # (B, D)
+        return [
+            Features(photo.sha256, halves[number], pooled[number], self.encoder_digest)
+            for number, photo in enumerate(photos)
+        ]
+
+    @torch.inference_mode()
+    def _decode(self, features: Sequence[Features]) -> list[Caption]:
+        regions = torch.from_numpy(np.stack([one.regions for one in features])).to(self.device)  # (B, L, D)
+        return [self._caption(found) for found in search_captions(self.model, regions.float(), self.search)]
+
+    def _caption(self, found: Sequence[Said]) -> Caption:
+        texts = [Alternative(self.tokenizer.decode(said.tokens), said.mean_logprob) for said in found]
+        return Caption(texts[0].text, texts[0].mean_logprob, self.digest, tuple(texts[1:]))
+
+    def with_beams(self, beams: int) -> "Captioner":
+        """Set the number of beams of this captioner (1: greedy) and return it."""
+        self.search = replace(self.search, beams=beams)
+        return self
+
+
+def in_batches(
+    work: Callable[[Sequence[Given]], list[Made]], things: Sequence[Given], size: int, name: Callable[[Given], str]
+) -> list[Made]:
+    """Do `work` batch by batch in order; halve a batch that does not fit into memory, down to one thing.
+
+    Raises OutOfMemoryError, naming the one that alone does not fit.
+    """
+    made: list[Made] = []
+    while len(made) < len(things):
+        batch = things[len(made) : len(made) + size]
+        try:
+            made.extend(work(batch))
+        except (MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            if len(batch) == 1:
+                mend = "close other programs or use a device with more memory"
+                raise OutOfMemoryError("does not fit into memory", name(batch[0]), mend) from error
+            size = len(batch) // 2
+    return made
+
+
+def _is_memory(error: Exception) -> bool:
+    """Tell memory faults from others: on a CPU torch raises a plain RuntimeError from its allocator."""
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or "alloc" in str(error).lower() or "out of memory" in str(error).lower()

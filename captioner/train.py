@@ -1,0 +1,286 @@
+"""Train a captioner: `python -m captioner.train --data DIR --out DIR --minutes N --device cpu|cuda`.
+
+The encoder's lower part runs once over every photo (feature_cache); its upper part and the Transformer are trained,
+the upper part after a while. AdamW, warm-up and cosine, label smoothing, clipping, bfloat16, a running average of the
+weights (EMA), which is what is kept. A killed run that is started again with the same command goes on where its last
+checkpoint was, step for step as if it had never stopped.
+
+Shapes: B photos, C captions a photo, T tokens, V words.
+"""
+
+import argparse
+import copy
+import csv
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from captioner.batches import Batches
+from captioner.bundle import Bundle, save_bundle
+from captioner.dataset import Data, find_data
+from captioner.encoders import Encoder, EncoderConfig, load_imagenet
+from captioner.errors import CaptionerError, DataError
+from captioner.feature_cache import FeatureCache
+from captioner.models import MODELS
+from captioner.models.transformer import TransformerConfig
+from captioner.tokenizer import PADDING, Tokenizer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run is told."""
+
+    data: Path
+    """Folder with photos and captions, in a layout of captioner.dataset."""
+    out: Path
+    """Folder of the run: state, log, model."""
+    minutes: float = 60.0
+    """How long to train; turned into a number of steps once the first steps were timed."""
+    steps: int | None = None
+    """Number of steps, instead of minutes."""
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    batch_photos: int = 48
+    """B."""
+    versions: tuple[str, ...] = ("plain", "flip", "crop1", "crop2")
+    """Versions of each photo to draw from (captioner.feature_cache)."""
+    peak_rate: float = 6e-4
+    """Highest learning rate of the Transformer."""
+    encoder_rate: float = 1e-4
+    """Highest learning rate of the encoder's upper part."""
+    tune_share: float = 0.25
+    """Share of the steps after which the encoder's upper part is trained too; 1: never."""
+    min_count: int = 4
+    """Words used less often in the training captions are unknown."""
+    checkpoint_s: float = 150.0
+    """Seconds between checkpoints."""
+    score_s: float = 600.0
+    """Seconds between scores on dev."""
+    seed: int = 1
+    """Everything random follows from it and the step's number."""
+
+
+WARM_UP_STEPS = 150
+TIMED_STEPS = 20
+LABEL_SMOOTHING = 0.1
+EMA_KEEP = 0.998
+CLIP_NORM = 1.0
+LONGEST_TRAINED = 20
+"""Tokens of a caption that are learned from, the end included; what is longer (one in fifty) is cut."""
+
+
+class Parts(nn.Module):
+    """The encoder's upper part and the Transformer, trained together."""
+
+    def __init__(self, encoder: Encoder, model: nn.Module) -> None:
+        """Hold both."""
+        super().__init__()
+        self.encoder, self.model = encoder, model
+
+    def forward(self, maps: Tensor, tokens: Tensor) -> Tensor:
+        """Return the mean loss a word for maps (B, c, h, w) and captions (B, C, T)."""
+        memory = self.model.encode(self.encoder.upper(maps.contiguous(memory_format=torch.channels_last)))
+        wanted = tokens[..., 1:]  # (B, C, T - 1)
+        said = wanted != PADDING
+        scores = self.model.score(self.model.hidden(memory, tokens[..., :-1])[said])  # (words, V)
+        smoothing = LABEL_SMOOTHING if self.training else 0.0
+        return nn.functional.cross_entropy(scores.float(), wanted[said], label_smoothing=smoothing)
+
+
+class Trainer:
+    """One training run, from its first step or from its last checkpoint."""
+
+    def __init__(self, settings: Settings, data: Data, encoder: Encoder) -> None:
+        """Count the vocabulary, compute or open the cached maps, build the parts, take up a checkpoint."""
+        self.settings = settings
+        self.tokenizer = Tokenizer.count((c for one in data.train for c in one.captions), settings.min_count)
+        cache_folder = settings.out / "cache"
+        versions, longest = settings.versions, LONGEST_TRAINED
+        self.train = Batches(FeatureCache(cache_folder, data.train, encoder), versions, self.tokenizer, longest)
+        self.dev = Batches(FeatureCache(cache_folder, data.dev, encoder), ("plain",), self.tokenizer, longest)
+        torch.manual_seed(settings.seed)
+        self.config = TransformerConfig(len(self.tokenizer), encoder.config.grid**2, encoder.width)
+        self.parts = Parts(encoder, MODELS["transformer"][1](self.config)).to(settings.device)
+        self.average = copy.deepcopy(self.parts).eval().requires_grad_(requires_grad=False)
+        self.groups = trained_groups(self.parts)
+        rates = [{"params": group} for group in self.groups]
+        self.optimizer = torch.optim.AdamW(rates, lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self.step, self.total, self.spent_s = 0, settings.steps or 0, 0.0
+        self.resume()
+
+    @property
+    def state_file(self) -> Path:
+        """Where checkpoints go."""
+        return self.settings.out / "state.pt"
+
+    def resume(self) -> None:
+        """Take up the last checkpoint where there is one; only data is read from it."""
+        if not self.state_file.exists():
+            return
+        state = torch.load(self.state_file, map_location=self.settings.device, weights_only=True)
+        if state["words"] != list(self.tokenizer.words):
+            raise DataError("the captions changed since the run began", str(self.state_file), "give a new --out")
+        self.parts.load_state_dict(state["parts"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.total, self.spent_s = state["step"], state["total"], state["spent_s"]
+
+    def checkpoint(self) -> None:
+        """Write the state and the averaged model, each under another name first."""
+        state = {"parts": self.parts.state_dict(), "average": self.average.state_dict()}
+        state |= {"optimizer": self.optimizer.state_dict(), "words": list(self.tokenizer.words)}
+        state |= {"step": self.step, "total": self.total, "spent_s": self.spent_s}
+        temporary = self.state_file.with_suffix(".part")
+        torch.save(state, temporary)
+        temporary.replace(self.state_file)
+        save_bundle(self.bundle(), self.settings.out / "model")
+
+    def bundle(self) -> Bundle:
+        """Return the averaged captioner with everything it needs to run."""
+        return Bundle("my-captioner", self.average.encoder, self.average.model, self.tokenizer)
+
+    def run(self) -> None:
+        """Train to the last step, with checkpoints, scores and a line in `log.csv` every ten steps."""
+        last_checkpoint = last_score = began = time.monotonic()
+        before_s, loss = self.spent_s, 0.0
+        while self.step < self.total or not self.total:
+            loss += self.train_step() / 10
+            self.spent_s = before_s + time.monotonic() - began
+            if not self.total and self.step >= TIMED_STEPS:
+                self.total = max(self.step + 1, self._steps_in_time())
+            if self.step % 10 == 0:
+                self.log(loss)
+                loss = 0.0
+            if time.monotonic() - last_score > self.settings.score_s:
+                self.log(None, self.dev_loss())
+                last_score = time.monotonic()
+            if time.monotonic() - last_checkpoint > self.settings.checkpoint_s:
+                self.checkpoint()
+                last_checkpoint = time.monotonic()
+        self.log(None, self.dev_loss())
+        self.checkpoint()
+
+    def _steps_in_time(self) -> int:
+        """Estimate how many steps fit: those that tune the encoder take about 1.6 times as long as the first ones."""
+        mean_s = self.spent_s / self.step * (1 + 0.6 * (1 - self.settings.tune_share))
+        return round(self.settings.minutes * 60 / mean_s)
+
+    def train_step(self) -> float:
+        """Learn from one batch and return its loss; depends on nothing but the state, the seed and the step."""
+        batch = self.train.draw(self.settings.seed, self.step, self.settings.batch_photos)
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        self._set_rates()
+        device = torch.device(self.settings.device)
+        self.parts.train()
+        with torch.autocast(device.type, torch.bfloat16):
+            loss = self.parts(batch.maps.to(device), batch.tokens.to(device))
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parts.parameters(), CLIP_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._average()
+        return float(loss.detach())
+
+    def _set_rates(self) -> None:
+        total = self.total or 10**9
+        share = rate_share(self.step, total)
+        tuned = min(1.0, max(0.0, (self.step - self.settings.tune_share * total) / WARM_UP_STEPS))
+        rates = (self.settings.peak_rate * share, self.settings.encoder_rate * share * tuned)
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        for parameter in self.groups[1]:
+            parameter.requires_grad_(tuned > 0)
+
+    def _average(self) -> None:
+        keep = min(EMA_KEEP, (1 + self.step) / (10 + self.step))
+        pairs = zip(self.average.parameters(), self.parts.parameters(), strict=True)
+        with torch.no_grad():
+            for mean, new in pairs:
+                mean.lerp_(new, 1 - keep)
+
+    def dev_loss(self) -> float:
+        """Return the averaged model's mean loss a word on the dev photos' plain maps."""
+        size, losses = 50, []
+        device = torch.device(self.settings.device)
+        for step in range(len(self.dev.examples) // size):
+            batch = self.dev.draw(0, step, size)
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+                losses.append(float(self.average(batch.maps.to(device), batch.tokens.to(device))))
+        return sum(losses) / max(1, len(losses))
+
+    def log(self, loss: float | None, dev_loss: float | None = None) -> None:
+        """Print one line and add it to `log.csv`."""
+        path = self.settings.out / "log.csv"
+        new = not path.exists()
+        rate, words = self.optimizer.param_groups[0]["lr"], [loss, dev_loss]
+        with path.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            if new:
+                writer.writerow(["step", "spent_s", "rate", "loss", "dev_loss"])
+            cells = ["" if one is None else f"{one:.4f}" for one in words]
+            writer.writerow([self.step, f"{self.spent_s:.0f}", f"{rate:.2e}", *cells])
+        left_s = self.spent_s / max(1, self.step) * (self.total - self.step) if self.total else 0
+        say(
+            f"step {self.step} of {self.total}, loss {cells[0] or '-'}, dev {cells[1] or '-'}, {left_s / 60:.0f} min left"
+        )
+
+
+def trained_groups(parts: Parts) -> list[list[nn.Parameter]]:
+    """Return the Transformer's parameters and those of the encoder that may be trained; freeze all others.
+
+    Of the encoder's upper part the depthwise kernels stay: they are 3 % of its weights and half of its backward time.
+    """
+    for parameter in parts.encoder.parameters():
+        parameter.requires_grad_(requires_grad=False)
+    network, lower = parts.encoder.network, parts.encoder.config.lower_blocks
+    upper = [*network.blocks[lower:].modules(), network.conv_head]
+    tuned = [one for one in upper if isinstance(one, nn.Conv2d) and one.groups == 1]
+    return [list(parts.model.parameters()), [parameter for one in tuned for parameter in one.parameters()]]
+
+
+def rate_share(step: int, total: int) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then a cosine down to 2 %."""
+    if step < WARM_UP_STEPS:
+        return (step + 1) / WARM_UP_STEPS
+    done = (step - WARM_UP_STEPS) / max(1, total - WARM_UP_STEPS)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def say(line: str) -> None:
+    """Print one progress line at once."""
+    print(line, flush=True)  # noqa: T201  a command's output
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, train, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m captioner.train", description="Train a captioner.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with photos and captions")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the state, the log and the model")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long to train")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--versions", default=",".join(Settings.versions), help="plain,flip,crop1,crop2,...")
+    parser.add_argument("--threads", type=int, default=0, help="processor threads; 0: as torch chooses")
+    given = parser.parse_args(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    versions = tuple(given.versions.split(","))
+    settings = Settings(given.data, given.out, given.minutes, device=given.device, versions=versions)
+    try:
+        data = find_data(settings.data)
+        settings.out.mkdir(parents=True, exist_ok=True)
+        Trainer(settings, data, load_imagenet(EncoderConfig(grid=7))).run()
+    except CaptionerError as error:
+        say(f"error: {error}")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

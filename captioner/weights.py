@@ -1,0 +1,88 @@
+"""Find captioners and say what they are, without loading one: names, folders, digests.
+
+A captioner is a folder: `model.safetensors` (encoder and Transformer, half precision), `config.json`,
+`tokenizer.json`, `CARD.md`. Only data is ever loaded from it, never code. captioner.bundle loads and saves.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from captioner.errors import ModelError
+
+FILES = ("model.safetensors", "config.json", "tokenizer.json")
+"""What a captioner cannot be without; its digest is taken over these, in this order."""
+FORMAT = 1
+"""Version of the folder's layout."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a captioner is, known before it is loaded."""
+
+    name: str
+    """What users call it."""
+    folder: Path
+    """Where it lies."""
+    digest: str
+    """16 hex digits of the SHA-256 over weights, settings and vocabulary."""
+    licence: str
+    """On what terms it may be used, in one line."""
+    language: str
+    """BCP 47 tag of its captions."""
+
+
+def model_folders() -> list[Path]:
+    """Return the folders that hold captioners: beside the packages in a checkout, inside in an installation."""
+    package = Path(__file__).parent
+    return [place for place in (package.parent / "data" / "models", package / "data" / "models") if place.is_dir()]
+
+
+def model_names() -> list[str]:
+    """Return the names of the captioners that came along, sorted."""
+    found = {path.parent.name for place in model_folders() for path in place.glob("*/config.json")}
+    return sorted(found)
+
+
+def model_folder(name_or_folder: str | Path) -> Path:
+    """Return a captioner's folder by its name or path; raise ModelError, with the names there are, where none is."""
+    given = Path(name_or_folder)
+    for folder in [given, *(place / given.name for place in model_folders() if given.name == str(name_or_folder))]:
+        if (folder / "config.json").is_file():
+            return folder
+    names = ", ".join(model_names()) or "none came along"
+    raise ModelError("no such captioner", str(name_or_folder), f"name one of these or a folder: {names}")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read `config.json`; raise ModelError where it is broken or of a later layout."""
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = config["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"not a captioner's configuration ({error})", str(path), "fetch the model again") from error
+    if version != FORMAT:
+        raise ModelError(f"layout {version}, and this program reads {FORMAT}", str(path), "update image-narrator")
+    return config
+
+
+def digest_folder(folder: Path) -> str:
+    """Return 16 hex digits of the SHA-256 over the captioner's files; raise ModelError where one is missing."""
+    total = hashlib.sha256()
+    for name in FILES:
+        try:
+            total.update(f"{name}\n".encode() + (folder / name).read_bytes())
+        except OSError as error:
+            raise ModelError("a file of the captioner is missing", str(folder / name), "fetch it again") from error
+    return total.hexdigest()[:16]
+
+
+def describe(name_or_folder: str | Path) -> Description:
+    """Say what a captioner is without loading it (takes milliseconds); raise ModelError where there is none."""
+    folder = model_folder(name_or_folder)
+    config = read_config(folder)
+    licence, language = str(config.get("licence", "unknown")), str(config.get("language", "en"))
+    return Description(str(config.get("name", folder.name)), folder, digest_folder(folder), licence, language)
