@@ -110,7 +110,7 @@ def _flow(outcome: _Outcome, name: str) -> Any:
     return narrate_flow
 
 
-def call_as_task(stage: str, number: int, function: Callable[[], None]) -> None:
+def call_as_task(stage: str, number: int | None, function: Callable[[], None]) -> None:
     """Call `function` as a Prefect task run; directly where Prefect did not come to call it.
 
     The task takes and returns nothing, so that Prefect neither hashes nor keeps photos and sound.
@@ -134,9 +134,8 @@ def call_as_task(stage: str, number: int, function: Callable[[], None]) -> None:
         ran.append(None)
         return None
 
-    task = Task(
-        run_stage, name=stage, task_run_name=f"{stage}, shard {number}", cache_policy=NO_CACHE, persist_result=False
-    )
+    name = stage if number is None else f"{stage}, shard {number}"
+    task = Task(run_stage, name=stage, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
     with suppress(Exception):  # a task run that Prefect lost; what ran is in `ran`
         task.submit().wait()
     if not ran:

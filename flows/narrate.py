@@ -11,8 +11,8 @@ from flows.records import Shard, Summary, Work
 if TYPE_CHECKING:
     from flows.stages import Stages
 
-Call = Callable[[str, int, Callable[[], None]], None]
-"""A way to call a stage: its name, the shard's number, and the function to run."""
+Call = Callable[[str, int | None, Callable[[], None]], None]
+"""A way to call a stage: its name, the shard's number (None for the whole run), and the function to run."""
 
 
 class Watcher(Protocol):

@@ -181,9 +181,9 @@ class Plan:
         """Return how many rows have a photo that is gone."""
         return self._count("SELECT count(*) FROM done WHERE missing")
 
-    def count_rows(self) -> int:
-        """Return how many of the sources found have a row."""
-        return self._count("SELECT count(*) FROM found JOIN done USING (id)")
+    def count_rowless(self) -> int:
+        """Return how many of the sources found have no row."""
+        return self._count("SELECT count(*) FROM found LEFT JOIN done USING (id) WHERE done.id IS NULL")
 
     def commit(self, rows: list[Row]) -> None:
         """Commit `rows` to the manifest, each to the part it lives in or, where it is new, to the last one."""

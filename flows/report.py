@@ -14,6 +14,7 @@ def tally(summary: Summary, results: Sequence[tuple[Work, Row]]) -> None:
     for work, row in results:
         status = "failed" if row["reason"] in FAILURES else row["status"]
         setattr(summary.counts, status, getattr(summary.counts, status) + 1)
+        summary.counts.left -= 1
         if row["reason"] is not None:
             summary.reasons[row["reason"]] = summary.reasons.get(row["reason"], 0) + 1
         summary.captioned += work.caption is not None

@@ -60,10 +60,7 @@ def run(job: Job, console: Console) -> Summary:
             console.say(f"{job.photos}: no file that looks like an image is here")
         check_room(job.out, estimate(job, amounts).written_bytes)
         plan.mark(job.limit)
-        this = _Run(job, rooms, plan, amounts, console)
-        summary = this.narrate() if amounts.to_do else this.summary
-        this.close(listing)
-        return summary
+        return _Run(job, rooms, plan, amounts, listing, console).narrate()
 
 
 def _prepare(job: Job) -> tuple[Rooms, Listing]:
@@ -78,52 +75,59 @@ def _prepare(job: Job) -> tuple[Rooms, Listing]:
 class _Run:
     """What one run holds while it lasts."""
 
-    def __init__(self, job: Job, rooms: Rooms, plan: Plan, amounts: Amounts, console: Console) -> None:
-        self.job, self.rooms, self.plan, self.amounts, self.console = job, rooms, plan, amounts, console
+    def __init__(
+        self, job: Job, rooms: Rooms, plan: Plan, amounts: Amounts, listing: Listing, console: Console
+    ) -> None:
+        self.job, self.rooms, self.plan, self.console = job, rooms, plan, console
+        self.amounts, self.listing = amounts, listing
         self.to_do = min(amounts.to_do, job.limit or amounts.to_do)
         self.began = datetime.now(UTC)
         self.summary = Summary(f"{self.began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
         self.summary.counts.taken_over = amounts.found - amounts.to_do
+        self.summary.counts.left = amounts.to_do
 
     def narrate(self) -> Summary:
         """Load the models, by the side of Prefect's server where one is wanted, and narrate."""
         with ExitStack() as stack:
-            server = self._server(stack) if self.job.engine == "prefect" else None
-            self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
-            self.rooms.load()
+            server = stack.enter_context(TemporaryServer()) if self._needs_server() else None
+            if self.to_do:
+                self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
+                self.rooms.load()
             stop = Stop(self.console.say, stack.close if server is None else server.stop)
-            decoders = stack.enter_context(decoders(self.rooms.device))
-            stages = Stages(self.rooms, self.plan, self.summary, stop, decoders, self.console.advance)
+            workers = stack.enter_context(decoders(self.rooms.device if self.to_do else "cpu"))
+            stages = Stages(self.rooms, self.plan, self.summary, stop, workers, self.console.advance)
 
             def body(call: Call, watchers: Sequence[Watcher]) -> Summary:
                 began = perf_counter()
                 with stop.listening(), self.console.progress(self.to_do):
                     shards = cut(self.plan.works(), self.job.shard_size)
                     narrate(shards, stages, self.to_do, call, [self.console, *watchers])
-                self.summary.wall_s = perf_counter() - began
+                    self.summary.wall_s = perf_counter() - began
+                    call("report", None, self._report)
                 return self.summary
 
             return self._carry_out(body, server)
 
-    def close(self, listing: Listing) -> None:
+    def _report(self) -> None:
         """Note which photos are gone or back, count up, and keep the run's account and page."""
         if self.summary.interrupted is None:
-            self._note(self.plan.gone(listing.unreadable, whole_folder=listing.paths is None), self.began)
+            whole_folder = self.listing.paths is None
+            self._note(self.plan.gone(self.listing.unreadable, whole_folder=whole_folder), self.began)
             self._note(self.plan.returned(), None)
-        counts = self.summary.counts
-        counts.left = self.amounts.to_do - counts.committed
         self.summary.missing = self.plan.count_missing()
-        if self.plan.count_rows() + counts.left != counts.found:
-            what = (
-                f"{counts.found} photos were found but {self.plan.count_rows()} have a row and {counts.left} are left"
-            )
-            raise FlowError(what, str(self.job.out), "this is our fault: please report it with the run's file")
-        scratch = paths.scratch_folder(self.job.out)
-        write_json(
-            paths.run_path(self.job.out, self.summary.run_id), account(self.job, self.summary, self.began), scratch
-        )
+        self._check_counts()
+        place, scratch = paths.run_path(self.job.out, self.summary.run_id), paths.scratch_folder(self.job.out)
+        write_json(place, account(self.job, self.summary, self.began), scratch)
+        counts = self.summary.counts
         if counts.committed or self.summary.noted or not paths.report_path(self.job.out).is_file():
             write_pages(self.job.out, self.plan.manifest, self.summary)
+
+    def _check_counts(self) -> None:
+        """Raise FlowError unless every source found has a row, those left for another run aside."""
+        counts, rowless = self.summary.counts, self.plan.count_rowless()
+        if counts.found != self.amounts.found or rowless > counts.left:
+            what = f"{self.amounts.found} photos were found, {counts.found} are accounted for, {rowless} have no row"
+            raise FlowError(what, str(self.job.out), "this is our fault: run it again and report it")
 
     def _note(self, rows: Iterator[Row], missing_since: datetime | None) -> None:
         change = {"missing_since": missing_since, "run_id": self.summary.run_id, "committed_at": datetime.now(UTC)}
@@ -131,19 +135,17 @@ class _Run:
             self.plan.commit(batch)
             self.summary.noted += len(batch)
 
-    def _server(self, stack: ExitStack) -> TemporaryServer | None:
-        """Start Prefect's temporary server where the user has set up none."""
-        if configured_api_url() is not None:
-            return None
-        return stack.enter_context(TemporaryServer())
+    def _needs_server(self) -> bool:
+        """Return whether there is work to watch and the user has set up no server."""
+        return self.job.engine == "prefect" and self.to_do > 0 and configured_api_url() is None
 
     def _carry_out(self, body: Body, server: TemporaryServer | None) -> Summary:
         """Run `body` under Prefect where it is wanted and can be had."""
         name = f"{Path(self.job.photos).name} {self.began:%Y-%m-%d %H:%M}"
         settings = self.job.model_dump(mode="json")
-        if self.job.engine == "none":
+        if self.job.engine == "none" or (server is None and configured_api_url() is None):
             return run_directly(body)
-        if server is None:
+        if server is None:  # the user's own, where an idle night is seen too
             self.summary.orchestration = "prefect"
             return run_in_prefect(body, name, settings, self.console.say)
         url = server.wait()

@@ -142,7 +142,7 @@ def test_a_run_its_tasks_its_progress_and_its_results_are_seen_in_a_real_server(
     assert flow_run["name"].startswith("photos 20")
     assert flow_run["state"]["message"].startswith("6 photos: 5 described")
     deadline = time.monotonic() + 60
-    expected = sorted(f"{stage}, shard {number}" for stage in STAGES for number in (1, 2))
+    expected = sorted(["report", *(f"{stage}, shard {number}" for stage in STAGES for number in (1, 2))])
     while (
         sorted(task["name"] for task in ask(prefect_server, "task_runs") if task["state_type"] == "COMPLETED")
         != expected
@@ -152,5 +152,8 @@ def test_a_run_its_tasks_its_progress_and_its_results_are_seen_in_a_real_server(
     assert artifacts["narrate-progress"]["data"] == 100.0
     table = json.loads(artifacts["narrate-results"]["data"])
     assert {"status": "refused", "reason": "empty", "photos": 1} in table
+    runs.spawn(engine="prefect", environment={"PREFECT_API_URL": prefect_server})
+    idle = max(ask(prefect_server, "flow_runs"), key=lambda found: found["created"])
+    assert idle["state"]["message"] == "6 photos: 0 described, 6 taken over from before, 0 refused, 0 failed"
     logs = [line["message"] for line in ask(prefect_server, "logs")]
     assert "4 of 6 photos committed, 0 failed" in logs
