@@ -1,5 +1,6 @@
 """Any picture that Pillow can decode, as eight-bit RGB on white: the colours that a viewer would show."""
 
+import functools
 import io
 
 import numpy as np
@@ -12,6 +13,8 @@ _DEEP_MODES = frozenset(("I", "F"))
 _ALPHA_MODES = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 _PLAIN_MODES = _DEEP_MODES | {"L", "RGB", "CMYK"}
 _PROFILE_MODES = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK"}
+_PROBE = np.array(np.meshgrid(*[range(0, 256, 51)] * 3), dtype=np.uint8).T.copy().reshape(6, 36, 3)
+_SAME = 2  # sRGB profiles of different makers differ by a level or two
 _CEILINGS = (1.0, 255.0, 65535.0)
 _SIXTEEN_TO_EIGHT = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 65535 = 255 * 257
 
@@ -59,14 +62,27 @@ def _as(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _by_profile(image: Image.Image, data: bytes) -> Image.Image | None:
-    """Convert to sRGB by the ICC profile in `data`; None where it is broken or made for other colours."""
+    """Convert to sRGB by the ICC profile in `data`; None where there is nothing to do or the profile does not fit."""
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if _PROFILE_MODES.get(profile.profile.xcolor_space) != image.mode:
-            return None
-        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        transform = _transform(data, image.mode)
+        return ImageCms.applyTransform(image, transform) if transform else None
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None  # a broken profile is no reason to refuse a photo: viewers show it without
+
+
+@functools.lru_cache(maxsize=8)  # the photos of a folder share few profiles; a transform may serve many threads
+def _transform(data: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the way from a profile's colours to sRGB; None where it is made for another mode, or is sRGB itself.
+
+    Most profiles are sRGB under one of many names, and going through them would be half of a small photo's time.
+    """
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+    if _PROFILE_MODES.get(profile.profile.xcolor_space) != mode:
+        return None
+    transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+    probe = Image.fromarray(_PROBE.copy()).convert(mode)
+    shift = np.asarray(ImageCms.applyTransform(probe, transform)).astype(int) - np.asarray(probe.convert("RGB"))
+    return transform if np.abs(shift).max() > _SAME else None
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import Image, ImageCms, ImageFile
 
 from captioner import photos
 from captioner.photos import IMAGE_EXTENSIONS, REASONS, decode_photo, open_photo
@@ -273,6 +273,16 @@ def test_a_cmyk_tiff_is_read_as_ink(compression: str | None):
     photo = decode_photo(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "TIFF", compression=compression), "x")
 
     assert photo.pixels[0, 0].tolist() == [255, 0, 0]
+
+
+def test_an_srgb_profile_changes_no_pixel_and_one_for_another_mode_is_left_out():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    bare = decode_photo(encoded(picture(), "PNG"), "photo.png")
+    tagged = decode_photo(encoded(picture(), "PNG", icc_profile=srgb), "photo.png")
+    grey = decode_photo(encoded(Image.new("L", (8, 8), 99), "PNG", icc_profile=srgb), "grey.png")
+
+    assert np.array_equal(tagged.pixels, bare.pixels)
+    assert (grey.pixels == 99).all()
 
 
 def test_a_broken_colour_profile_or_exif_refuses_no_photo():
