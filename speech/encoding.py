@@ -35,7 +35,9 @@ RELIABLE_S = 3.0
 TITLE_CHARACTERS = 80
 OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 MARGIN_DB = 0.1
-ATTEMPTS = 3
+"""How far under the ceiling a clip is brought that passed it."""
+TOLERANCE_DB = 0.1
+ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -86,30 +88,41 @@ class Labels:
 def write_clip(waveform: Waveform, path: Path, labels: Labels, codec: str, profile: Profile) -> Clip:
     """Write a mastered waveform (N,) to `path` and return what was written.
 
-    A lossy codec moves peaks: where the decoded sound passes the profile's ceiling it is encoded anew a little softer.
-    Raises `SpeechError` for a codec that is not in the table, and `OSError` as the file system does, with no file left.
+    A lossy codec moves peaks and loudness a little: where the decoded sound misses the profile it is encoded anew, the
+    one gain put right. Raises `SpeechError` for a codec that is not in the table, and `OSError` as the file system
+    does, with no file left.
     """
     if codec not in CODECS:
         raise SpeechError("no such audio format", where=codec, mend=f"use one of {', '.join(FORMATS)}")
-    data, decoded, peak = b"", waveform, 0.0
-    for _ in range(ATTEMPTS):
+    for attempt in range(1, ATTEMPTS + 1):
         data = encode(waveform, labels, codec)
         decoded = decode(data)
-        peak = true_peak_dbtp(decoded)
-        if peak <= profile.ceiling_dbtp:
+        peak, loudness = true_peak_dbtp(decoded), loudness_lufs(decoded)
+        correction_db = _correction_db(peak, loudness, profile)
+        if abs(correction_db) < TOLERANCE_DB or attempt == ATTEMPTS:
             break
-        waveform = amplify(waveform, profile.ceiling_dbtp - peak - MARGIN_DB)
+        waveform = amplify(waveform, correction_db)
     write_atomically(data, path)
     return Clip(
         path=path,
         duration_s=decoded.duration_s,
         sample_rate_hz=decoded.sample_rate_hz,
-        loudness_lufs=loudness_lufs(decoded),
+        loudness_lufs=loudness,
         loudness_reliable=decoded.duration_s >= RELIABLE_S,
         true_peak_dbtp=peak,
         codec=codec,
         sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def _correction_db(peak_dbtp: float, loudness: float | None, profile: Profile) -> float:
+    """Return by how much the decoded sound should be louder: down under the ceiling first, then to the loudness."""
+    room_db = profile.ceiling_dbtp - peak_dbtp
+    if room_db < 0:
+        return room_db - MARGIN_DB
+    if profile.loudness_lufs is None or loudness is None:
+        return 0.0
+    return min(profile.loudness_lufs - loudness, max(room_db - MARGIN_DB, 0.0))
 
 
 def encode(waveform: Waveform, labels: Labels, codec: str) -> bytes:

@@ -13,6 +13,7 @@ import csv
 import json
 import logging
 import math
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -151,6 +152,7 @@ class Trainer:
     def __init__(self, utterances: list[corpus.Utterance], recipe: dict[str, Any], folder: Path) -> None:
         """Build everything from the recipe, and go on from the folder's checkpoint where there is one."""
         self.settings, self.folder, self.step = recipe["training"], folder, 0
+        self.stopping = False
         torch.manual_seed(self.settings["seed"])
         self.train_clips, self.dev_clips = split(utterances, self.settings["held_out_clips"])
         self.statistics = measure(self.train_clips)
@@ -169,7 +171,7 @@ class Trainer:
         """Train up to the recipe's number of steps."""
         saved, started, sums = time.monotonic(), time.monotonic(), {"mel": 0.0, "duration": 0.0, "pitch": 0.0}
         for batch in endless(self.train_clips, self.settings["batch_frames"], self.settings["seed"], self.step):
-            if self.step >= self.settings["steps"]:
+            if self.step >= self.settings["steps"] or self.stopping:
                 break
             clips = [self.train_clips[k] for k in batch]
             for name, value in self._update(collate(clips, self.characters, self.statistics)).items():
@@ -271,7 +273,9 @@ def main() -> None:
     if not prepared.exists():
         log.info("%d clips prepared", corpus.save(corpus.prepare(options.corpus), prepared))
     recipe = json.loads(options.recipe.read_text(encoding="utf-8"))
-    Trainer(corpus.load(prepared), recipe, options.folder).run()
+    trainer = Trainer(corpus.load(prepared), recipe, options.folder)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: setattr(trainer, "stopping", True))
+    trainer.run()
 
 
 if __name__ == "__main__":

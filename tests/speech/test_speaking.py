@@ -1,0 +1,115 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from speech import acoustic
+from speech.coqui import Engine, plan_batches
+from speech.errors import UnspeakableError, VoiceError
+from speech.records import Waveform
+from speech.speaking import Speaker
+
+SHORT_AND_LONG = [
+    "I",
+    "A dog runs.",
+    "A man in a red shirt stands on a rock beside the sea, looking at the birds that fly over the waves and the boats.",
+    "a",
+    "Two girls.",
+    "A very long caption that goes on and on about a white horse, a brown horse and a grey horse in a green field.",
+]
+
+
+def waveform(result: object) -> Waveform:
+    assert isinstance(result, Waveform), result
+    return result
+
+
+def test_a_batch_gives_what_each_text_gives_alone(speaker: Speaker):
+    together = [waveform(result) for result in speaker.speak(SHORT_AND_LONG)]
+    for text, in_batch in zip(SHORT_AND_LONG, together, strict=True):
+        alone = waveform(speaker.speak([text])[0])
+        assert len(alone.samples) == len(in_batch.samples)
+        assert np.abs(alone.samples - in_batch.samples).max() < 1e-3
+
+
+def test_the_librarys_own_inference_agrees_for_one_text(tiny_voice_folder: Path):
+    engine = Engine(tiny_voice_folder)
+    tokens = engine.tokens(SHORT_AND_LONG[2])
+    ours = acoustic.predict_mels(engine._acoustic, [tokens])[0]
+    theirs = engine._acoustic.inference(torch.tensor([tokens]))["model_outputs"][0].T
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().max() < 1e-4
+
+
+def test_a_bad_text_is_an_error_value_and_stops_no_other(speaker: Speaker):
+    results = speaker.speak(["A dog.", "\U0001f600\U0001f436", "", "A cat.", "日本語"])
+    assert [isinstance(result, Waveform) for result in results] == [True, False, False, True, False]
+    for result in (results[1], results[2], results[4]):
+        assert isinstance(result, UnspeakableError)
+        assert result.mend
+
+
+def test_no_texts_give_no_results(speaker: Speaker):
+    assert speaker.speak([]) == []
+
+
+@pytest.mark.parametrize("text", ["a", "I", "Z.", "Dog", "7", "Yes!"])
+def test_a_single_letter_word_or_digit_is_spoken(speaker: Speaker, text: str):
+    assert 0.05 < waveform(speaker.speak([text])[0]).duration_s < 3
+
+
+def test_sentences_are_joined_with_a_pause(speaker: Speaker):
+    both = waveform(speaker.speak(["A dog runs. A cat sits."])[0])
+    quiet = np.abs(both.samples) < 1e-6
+    longest = max(len(run) for run in "".join("q" if q else " " for q in quiet).split())
+    assert longest / both.sample_rate_hz >= 0.3
+
+
+def test_a_text_of_two_thousand_characters_is_spoken(speaker: Speaker):
+    assert waveform(speaker.speak(["A brown dog sits on the wet grass, " * 58])[0]).duration_s > 60
+
+
+def test_numbers_are_spoken_as_words(tiny_voice_folder: Path):
+    engine = Engine(tiny_voice_folder)
+    assert engine.tokens("3 dogs") == engine.tokens("three dogs")
+    assert engine.tokens("It costs $3.50.") == engine.tokens("It costs three dollars and fifty cents.") or (
+        len(engine.tokens("It costs $3.50.")) > len(engine.tokens("It costs."))
+    )
+
+
+@pytest.mark.parametrize("lengths", [[], [5], [900, 3, 3, 40, 7], list(range(1, 200))])
+def test_every_text_is_in_exactly_one_batch(lengths: list[int]):
+    batches = plan_batches(lengths)
+    assert sorted(k for batch in batches for k in batch) == list(range(len(lengths)))
+
+
+def test_a_voice_whose_weights_do_not_fit_is_refused_with_its_folder(tiny_voice_folder: Path, tmp_path: Path):
+    broken = shutil.copytree(tiny_voice_folder, tmp_path / "broken")
+    config = json.loads((broken / "config.json").read_text())
+    config["acoustic"]["model_args"]["hidden_channels"] = 16
+    (broken / "config.json").write_text(json.dumps(config))
+    with pytest.raises(VoiceError, match="do not fit") as caught:
+        Speaker.load(str(broken))
+    assert caught.value.where == str(broken)
+
+
+def test_a_truncated_weight_file_is_refused(tiny_voice_folder: Path, tmp_path: Path):
+    broken = shutil.copytree(tiny_voice_folder, tmp_path / "broken")
+    whole = (broken / "vocoder.safetensors").read_bytes()
+    (broken / "vocoder.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VoiceError):
+        Speaker.load(str(broken))
+
+
+def test_importing_loading_and_speaking_print_nothing(tiny_voice_folder: Path):
+    program = (
+        "import sys; from speech.speaking import Speaker; "
+        f"Speaker.load({str(tiny_voice_folder)!r}).speak(['A dog.', 'xyzzy', 'A'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,0 +1,168 @@
+# ruff: noqa: RUF001 - the phonemes are letters of the IPA
+
+import json
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech import corpus, train, vocoder
+from speech.mels import FFT_SIZE, HOP_LENGTH, log_mel
+
+LETTERS = st.text(alphabet="abcˈ. ", max_size=12)
+RECIPE = {
+    "model": {
+        "hidden_channels": 8,
+        "use_aligner": False,
+        "use_pitch": True,
+        "positional_encoding": False,
+        "encoder_type": "residual_conv_bn",
+        "encoder_params": {"kernel_size": 3, "dilations": [1], "num_conv_blocks": 1, "num_res_blocks": 1},
+        "decoder_type": "residual_conv_bn",
+        "decoder_params": {"kernel_size": 3, "dilations": [1], "num_conv_blocks": 1, "num_res_blocks": 1},
+    },
+    "training": json.loads(train.RECIPE.read_text())["training"]
+    | {"steps": 6, "batch_frames": 120, "held_out_clips": 2},
+}
+
+
+def utterances(count: int = 8) -> list[corpus.Utterance]:
+    random = np.random.default_rng(0)
+    made = []
+    for k in range(count):
+        phonemes = "".join(random.choice(list("abc."), 5 + k))
+        durations = random.integers(1, 6, len(phonemes) + 2)
+        frames = int(durations.sum())
+        mel = random.standard_normal((frames, 80)).astype(np.float32)
+        pitch = (random.random(frames) * 100 * (random.random(frames) > 0.5)).astype(np.float32)
+        made.append(corpus.Utterance(f"clip-{k}", phonemes, durations, mel, pitch))
+    return made
+
+
+def test_the_mel_is_what_the_vocoders_authors_compute():
+    sound = (0.3 * np.random.default_rng(0).standard_normal(22050)).astype(np.float32)
+    edge = (FFT_SIZE - HOP_LENGTH) // 2
+    spectrum = librosa.stft(np.pad(sound, edge, mode="reflect"), n_fft=FFT_SIZE, hop_length=HOP_LENGTH, center=False)
+    bank = librosa.filters.mel(sr=22050, n_fft=FFT_SIZE, n_mels=80, fmin=0, fmax=8000)
+    theirs = np.log(np.maximum(bank @ np.sqrt(np.abs(spectrum) ** 2 + 1e-9), 1e-5)).T
+    ours = log_mel(sound)
+    assert ours.shape == theirs.shape == (22050 // 256, 80)
+    assert np.abs(ours - theirs).max() < 1e-3
+
+
+@given(LETTERS.filter(bool), LETTERS.filter(bool), st.data())
+def test_carried_durations_keep_their_sum(teacher: str, ours: str, data: st.DataObject):
+    durations = data.draw(st.lists(st.floats(0, 500), min_size=len(teacher), max_size=len(teacher)))
+    carried = corpus.carry_durations(teacher, durations, ours)
+    assert len(carried) == len(ours)
+    if any(i is not None and j is not None for i, j in corpus.align(teacher, ours)):
+        assert sum(carried) == pytest.approx(sum(durations), abs=1e-6)
+
+
+@given(LETTERS, st.data())
+def test_equal_phonemes_keep_their_own_durations(text: str, data: st.DataObject):
+    durations = data.draw(st.lists(st.floats(0, 500), min_size=len(text), max_size=len(text)))
+    assert corpus.carry_durations(text, durations, text) == pytest.approx(durations)
+
+
+@given(LETTERS, LETTERS)
+def test_an_alignment_passes_through_both_texts_in_order(one: str, other: str):
+    pairs = corpus.align(one, other)
+    assert [i for i, _ in pairs if i is not None] == list(range(len(one)))
+    assert [j for _, j in pairs if j is not None] == list(range(len(other)))
+
+
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=40), st.integers(1, 400))
+def test_frame_counts_add_up_and_none_is_empty(durations: list[float], frames: int):
+    counts = corpus.frame_counts(durations, frames)
+    if counts is None:
+        assert len(durations) > frames
+    else:
+        assert counts.sum() == frames
+        assert counts.min() >= 1
+
+
+@given(st.lists(st.floats(0, 300), min_size=2, max_size=20), st.floats(0, 500))
+def test_moving_the_end_silence_keeps_the_length(durations: list[float], silence_ms: float):
+    moved = corpus.move_end_silence(durations, silence_ms)
+    assert sum(moved) == pytest.approx(sum(durations), abs=1e-6)
+    assert min(moved) >= 0
+
+
+def test_the_pitch_of_a_tone_is_found_and_noise_has_none():
+    time = np.arange(22050) / 22050
+    tone = sum(0.1 * np.sin(2 * np.pi * 120 * k * time) for k in range(1, 6)).astype(np.float32)
+    pitch = corpus.pitch_track(tone, 86)
+    assert np.median(pitch[5:-5]) == pytest.approx(120, rel=0.02)
+    noise = (0.1 * np.random.default_rng(0).standard_normal(22050)).astype(np.float32)
+    assert (corpus.pitch_track(noise, 86) > 0).mean() < 0.2
+
+
+def test_a_prepared_corpus_is_read_back(tmp_path: Path):
+    assert corpus.save(utterances(), tmp_path / "corpus.npz") == 8
+    for before, after in zip(utterances(), corpus.load(tmp_path / "corpus.npz"), strict=True):
+        assert (before.clip, before.phonemes) == (after.clip, after.phonemes)
+        assert np.array_equal(before.durations, after.durations)
+        assert np.abs(before.mel - after.mel).max() < 0.01
+
+
+def test_a_run_that_was_cut_ends_where_an_uncut_one_does(tmp_path: Path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    train.Trainer(utterances(), RECIPE, whole).run()
+    shortened = {**RECIPE, "training": RECIPE["training"] | {"steps": 3}}
+    first = train.Trainer(utterances(), shortened, cut)
+    first.settings = RECIPE["training"] | {"steps": 3}
+    first.run()
+    resumed = train.Trainer(utterances(), RECIPE, cut)
+    assert resumed.step == 3
+    resumed.run()
+    one = torch.load(whole / "checkpoint.pt", weights_only=True)
+    other = torch.load(cut / "checkpoint.pt", weights_only=True)
+    assert one["step"] == other["step"] == 6
+
+
+def test_padding_changes_no_loss():
+    clips = utterances()
+    model, characters = train.build(train.acoustic_settings(RECIPE, "abc."))
+    model.eval()
+    statistics = train.measure(clips)
+    model.requires_grad_(False)
+    alone = [train.losses(model, train.collate([clip], characters, statistics)) for clip in clips]
+    frames = [len(clip.mel) for clip in clips]
+    expected = sum(float(parts["mel"]) * n for parts, n in zip(alone, frames, strict=True)) / sum(frames)
+    together = train.losses(model, train.collate(clips, characters, statistics))
+    assert float(together["mel"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_original_vocoders_names_fit_coquis():
+    fresh = vocoder.HifiganGenerator(**vocoder.UNIVERSAL_V1)
+    original = {}
+    for name, value in fresh.state_dict().items():
+        renamed = name.replace("parametrizations.weight.original0", "weight_g")
+        original[renamed.replace("parametrizations.weight.original1", "weight_v")] = value
+    assert len(original) == 234
+    loaded = vocoder.from_original(original)
+    fresh.eval()
+    fresh.remove_weight_norm()
+    mel = torch.randn(1, 80, 8)
+    with torch.inference_mode():
+        assert torch.allclose(loaded(mel), fresh(mel), atol=1e-6)
+
+
+def test_the_generator_sees_no_farther_than_its_reach():
+    generator = vocoder.build(vocoder.UNIVERSAL_V1)
+    reach = vocoder.reach_frames(vocoder.UNIVERSAL_V1)
+    mel = torch.randn(80, 60)
+    changed = mel.clone()
+    changed[:, 30] += 1.0
+    with torch.inference_mode():
+        difference = (generator(mel[None]) - generator(changed[None]))[0, 0].abs().reshape(60, 256).amax(dim=1)
+    touched = torch.nonzero(difference > 0).flatten()
+    assert touched.min() >= 30 - reach
+    assert touched.max() <= 30 + reach
