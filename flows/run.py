@@ -90,10 +90,11 @@ class _Run:
         """Load the models, by the side of Prefect's server where one is wanted, and narrate."""
         with ExitStack() as stack:
             server = stack.enter_context(TemporaryServer()) if self._needs_server() else None
+            stop = Stop(self.console.say, server.stop if server is not None else lambda: None)
+            stack.enter_context(stop.listening())
             if self.to_do:
                 self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
                 self.rooms.load()
-            stop = Stop(self.console.say, stack.close if server is None else server.stop)
             workers = stack.enter_context(decoders(self.rooms.device if self.to_do else "cpu"))
             stages = Stages(self.rooms, self.plan, self.summary, stop, workers, self.console.advance)
 

@@ -54,9 +54,12 @@ class Runs:
         """Return the command line of the same run."""
         whole = self.settings | settings
         given = [
-            word for name, value in whole.items() if name not in ("photos", "out") for word in (f"--{name}", str(value))
+            (f"--{name}".replace("_", "-"), str(value))
+            for name, value in whole.items()
+            if name not in ("photos", "out")
         ]
-        return [sys.executable, "-m", "flows", "run", str(whole["photos"]), str(whole["out"]), *given, *options]
+        words = [word for pair in given for word in pair]
+        return [sys.executable, "-m", "flows", "run", str(whole["photos"]), str(whole["out"]), *words, *options]
 
     def spawn(
         self, *options: str, environment: dict[str, str] | None = None, **settings: Any

@@ -230,7 +230,7 @@ def test_a_terminal_sees_a_bar_with_the_pace_and_the_time_left(runs: Runs):
             seen += chunk
 
     assert process.returncode == 0
-    assert b"/6 photos" in seen
+    assert b"6/6" in seen
     assert b"photos/s" in seen
     assert b"left" in seen
 

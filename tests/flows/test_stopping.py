@@ -69,22 +69,17 @@ def test_the_run_after_an_interrupted_one_finishes_the_folder(runs: Runs):
 def test_the_second_signal_ends_the_run_at_once_and_the_manifest_is_whole(runs: Runs):
     make_photos(runs.photos, 400)
     process = start(runs, shard_size=400)
-    wait_for(runs.out / ".narrate" / "holder", process)
-    while "Narrating" not in process.stderr.readline():
-        pass
-    while "Stopping" not in _after_signal(process):
-        pass
+    said = process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE_S)
+    answer = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=PATIENCE_S)
 
+    assert "Narrating 400 photos" in said
+    assert "Stopping after the batch in hand" in answer
+    assert "Stopped at once" in rest
     assert process.returncode == 130
     assert runs.run(limit=3).counts.described == 3
-
-
-def _after_signal(process: "subprocess.Popen[str]") -> str:
-    """Send SIGINT once the run listens; before, it ends the program, which the caller's next line shows."""
-    process.send_signal(signal.SIGINT)
-    return process.stderr.readline()
 
 
 def test_a_killed_run_leaves_only_whole_files_and_the_next_one_finishes(runs: Runs):
