@@ -12,9 +12,15 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("captioner", "speech", "flows")
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 HEAVY = {"torch", "TTS", "prefect", "transformers", "pandas"}
-FORBIDDEN: dict[str, set[str]] = {"captioner": {"speech", "flows"}, "speech": {"captioner", "flows"}, "flows": set()}
-LIGHT = ("captioner.records", "captioner.errors", "captioner.photos", "captioner.alt_text", "speech.records", "speech.errors",
-         "speech.voices", "speech.text", "flows.cli", "flows.run", "flows.server")  # fmt: skip
+FORBIDDEN: dict[str, set[str]] = {
+    "captioner": {"speech", "flows"},
+    "speech": {"captioner", "flows"},
+    "flows": set(),
+}
+LIGHT = (
+    *("captioner.records", "captioner.errors", "captioner.photos", "captioner.alt_text", "captioner.weights"),
+    *("speech.records", "speech.errors", "speech.voices", "speech.text", "flows.cli", "flows.run", "flows.server"),
+)
 
 
 def imported(path: Path) -> set[str]:

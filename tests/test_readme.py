@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 def run(line: str, folder: Path) -> str:
-    """Run a shell line as the README's reader would, with the checkout's `narrate` on the path; return what it prints."""
+    """Run a shell line as a reader would, the checkout's `narrate` on the path; return what it prints."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     result = subprocess.run(
         ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
