@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captioner.dataset import Example
 from captioner.feature_cache import FeatureCache
 from captioner.tokenizer import END, PADDING, START, Tokenizer, split_words
 
@@ -30,7 +29,7 @@ class Batch:
     tokens: Tensor
     """(B, C, T): start token, words, end token, padding."""
     photos: list[int]
-    """(B,): which examples they are."""
+    """(B,): which of the photos that are drawn from they are."""
 
 
 class Batches:
@@ -41,18 +40,22 @@ class Batches:
         self.maps = [cache.version(name) for name in versions]
         self.flips = [cache.flipped(name) for name in versions]
         self.examples = cache.examples
-        self.longest = longest
+        self.chosen = list(range(len(cache.examples)))
         self.ids = [[_framed(tokenizer, caption, longest) for caption in one.captions] for one in cache.examples]
         self.sided = [[bool(SIDES & set(split_words(c))) for c in one.captions] for one in cache.examples]
 
     def draw(self, seed: int, step: int, size: int) -> Batch:
         """Draw the batch of a step: photos in an order new for each pass, a random version and captions of each."""
-        passes, place = divmod(step, max(1, len(self.examples) // size))
-        order = np.random.default_rng([seed, passes]).permutation(len(self.examples))
+        passes, place = divmod(step, max(1, len(self.chosen) // size))
+        order = np.random.default_rng([seed, passes]).permutation(len(self.chosen))
         random = np.random.default_rng([seed, step, 1])
         photos = [int(number) for number in order[place * size : (place + 1) * size]]
-        drawn = [self._draw_one(photo, random) for photo in photos]
+        drawn = [self._draw_one(self.chosen[photo], random) for photo in photos]
         return Batch(_maps([one for one, _ in drawn]), _padded([ids for _, ids in drawn]), photos)
+
+    def keep(self, photos: Sequence[int]) -> None:
+        """Draw from these photos alone; a batch then numbers them by their place in this list."""
+        self.chosen = list(photos)
 
     def plain(self, photos: Sequence[int]) -> Tensor:
         """Return the unchanged maps of some photos, (B, c, h, w)."""
@@ -69,17 +72,6 @@ class Batches:
         while len(chosen) < CAPTIONS_PER_PHOTO:
             chosen.append(int(random.choice(captions)))
         return self.maps[version][photo], [self.ids[photo][number] for number in chosen[:CAPTIONS_PER_PHOTO]]
-
-
-def text_batch(texts: Sequence[list[int]], seed: int, step: int, size: int) -> Tensor:
-    """Draw captions without photos: (size, 1, T) tokens, from captions already put into framed ids."""
-    random = np.random.default_rng([seed, step, 2])
-    return _padded([[texts[int(number)]] for number in random.integers(len(texts), size=size)])
-
-
-def framed_texts(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> list[list[int]]:
-    """Put captions into ids with start and end, at most `longest` + 1 tokens."""
-    return [_framed(tokenizer, text, longest) for text in texts]
 
 
 def _framed(tokenizer: Tokenizer, caption: str, longest: int) -> list[int]:

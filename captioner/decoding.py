@@ -264,12 +264,19 @@ def sample(network: Network, regions: Tensor, count: int, longest: int, top_p: f
     said, ended = [], torch.zeros(rows, dtype=torch.bool, device=regions.device)
     for _ in range(longest):
         chances = _nucleus(forbid([PADDING, START, UNKNOWN])(network.step(last, cache), last).exp(), top_p)
-        last = torch.where(ended, PADDING, torch.multinomial(chances, 1)[:, 0])  # (B * count,)
+        last = torch.where(ended, PADDING, _draw(chances))  # (B * count,)
         said.append(last)
         ended = ended | (last == END)
         if bool(ended.all()):
             break
     return torch.stack(said, 1).unflatten(0, (-1, count))  # (B, count, S)
+
+
+def _draw(chances: Tensor) -> Tensor:
+    """Draw one word a row of (rows, V) chances: (rows,); one random number a row, where multinomial takes V."""
+    sums = chances.cumsum(1)
+    point = torch.rand(len(sums), 1, device=sums.device) * sums[:, -1:]
+    return torch.searchsorted(sums, point, right=True).clamp(max=sums.shape[1] - 1)[:, 0]
 
 
 def _nucleus(chances: Tensor, top_p: float) -> Tensor:

@@ -136,7 +136,7 @@ def _digest(settings: dict[str, Any], state: dict[str, Tensor]) -> str:
     total = hashlib.sha256(repr(sorted(settings.items())).encode())
     for name, tensor in sorted(state.items()):
         total.update(name.encode())
-        total.update(tensor.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
+        total.update((tensor.detach().to("cpu", torch.float16) + 0.0).contiguous().numpy().tobytes())  # no -0.0
     return total.hexdigest()[:16]
 
 

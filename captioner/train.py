@@ -15,21 +15,24 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from captioner.batches import Batches
-from captioner.bundle import Bundle, save_bundle
+from captioner.bundle import Bundle, load_bundle, save_bundle
 from captioner.dataset import Data, find_data
+from captioner.decoding import Search
 from captioner.encoders import Encoder, EncoderConfig, load_imagenet
 from captioner.errors import CaptionerError, DataError
 from captioner.feature_cache import FeatureCache
-from captioner.models import MODELS
-from captioner.models.transformer import TransformerConfig
+from captioner.models import TransformerCaptioner, TransformerConfig
+from captioner.scoring import scores_of_maps
 from captioner.tokenizer import PADDING, Tokenizer
+from captioner.weights import model_folder
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,12 @@ class Settings:
     """Seconds between checkpoints."""
     score_s: float = 600.0
     """Seconds between scores on dev."""
+    start: Path | None = None
+    """Folder of a captioner to go on from, instead of ImageNet weights and a new Transformer."""
+    name: str = "my-captioner"
+    """What users will call the captioner."""
+    licence: str = "unknown"
+    """On what terms it may be used, in one line: it ends up in every manifest."""
     seed: int = 1
     """Everything random follows from it and the step's number."""
 
@@ -78,7 +87,7 @@ LONGEST_TRAINED = 20
 class Parts(nn.Module):
     """The encoder's upper part and the Transformer, trained together."""
 
-    def __init__(self, encoder: Encoder, model: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, model: TransformerCaptioner) -> None:
         """Hold both."""
         super().__init__()
         self.encoder, self.model = encoder, model
@@ -96,19 +105,20 @@ class Parts(nn.Module):
 class Trainer:
     """One training run, from its first step or from its last checkpoint."""
 
-    def __init__(self, settings: Settings, data: Data, encoder: Encoder) -> None:
-        """Count the vocabulary, compute or open the cached maps, build the parts, take up a checkpoint."""
-        self.settings = settings
-        self.tokenizer = Tokenizer.count((c for one in data.train for c in one.captions), settings.min_count)
+    def __init__(self, settings: Settings, data: Data, bundle: Bundle) -> None:
+        """Compute or open the cached maps, put the captioner to train together, take up a checkpoint."""
+        self.settings, self.data, self.bundle = settings, data, bundle
+        encoder, self.tokenizer = bundle.encoder, bundle.tokenizer
         cache_folder = settings.out / "cache"
         versions, longest = settings.versions, LONGEST_TRAINED
         self.train = Batches(FeatureCache(cache_folder, data.train, encoder), versions, self.tokenizer, longest)
         self.dev = Batches(FeatureCache(cache_folder, data.dev, encoder), ("plain",), self.tokenizer, longest)
-        torch.manual_seed(settings.seed)
-        self.config = TransformerConfig(len(self.tokenizer), encoder.config.grid**2, encoder.width)
-        self.parts = Parts(encoder, MODELS["transformer"][1](self.config)).to(settings.device)
-        self.average = copy.deepcopy(self.parts).eval().requires_grad_(requires_grad=False)
+        self.parts = Parts(encoder, bundle.model).to(settings.device)
+        self.average = copy.deepcopy(self.parts).eval().requires_grad_(False)
         self.groups = trained_groups(self.parts)
+        places = dict(self.average.named_parameters())
+        names = {id(one): name for name, one in self.parts.named_parameters()}
+        self.averaged = [places[names[id(one)]] for group in self.groups for one in group]
         rates = [{"params": group} for group in self.groups]
         self.optimizer = torch.optim.AdamW(rates, lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self.step, self.total, self.spent_s = 0, settings.steps or 0, 0.0
@@ -133,42 +143,40 @@ class Trainer:
 
     def checkpoint(self) -> None:
         """Write the state and the averaged model, each under another name first."""
-        state = {"parts": self.parts.state_dict(), "average": self.average.state_dict()}
+        state: dict[str, Any] = {"parts": self.parts.state_dict(), "average": self.average.state_dict()}
         state |= {"optimizer": self.optimizer.state_dict(), "words": list(self.tokenizer.words)}
         state |= {"step": self.step, "total": self.total, "spent_s": self.spent_s}
         temporary = self.state_file.with_suffix(".part")
         torch.save(state, temporary)
         temporary.replace(self.state_file)
-        save_bundle(self.bundle(), self.settings.out / "model")
-
-    def bundle(self) -> Bundle:
-        """Return the averaged captioner with everything it needs to run."""
-        return Bundle("my-captioner", self.average.encoder, self.average.model, self.tokenizer)
+        averaged = replace(self.bundle, encoder=self.average.encoder, model=self.average.model)
+        save_bundle(averaged, self.settings.out / "model")
 
     def run(self) -> None:
         """Train to the last step, with checkpoints, scores and a line in `log.csv` every ten steps."""
         last_checkpoint = last_score = began = time.monotonic()
-        before_s, loss = self.spent_s, 0.0
+        before_s, losses = self.spent_s, []
         while self.step < self.total or not self.total:
-            loss += self.train_step() / 10
+            losses.append(self.train_step())
             self.spent_s = before_s + time.monotonic() - began
             if not self.total and self.step >= TIMED_STEPS:
                 self.total = max(self.step + 1, self._steps_in_time())
             if self.step % 10 == 0:
-                self.log(loss)
-                loss = 0.0
+                self.log(sum(losses) / len(losses))
+                losses = []
             if time.monotonic() - last_score > self.settings.score_s:
-                self.log(None, self.dev_loss())
+                self.score()
                 last_score = time.monotonic()
             if time.monotonic() - last_checkpoint > self.settings.checkpoint_s:
                 self.checkpoint()
                 last_checkpoint = time.monotonic()
-        self.log(None, self.dev_loss())
         self.checkpoint()
+        self.score()
 
     def _steps_in_time(self) -> int:
         """Estimate how many steps fit: those that tune the encoder take about 1.6 times as long as the first ones."""
-        mean_s = self.spent_s / self.step * (1 + 0.6 * (1 - self.settings.tune_share))
+        later = 0.6 if 0 < self.settings.tune_share < 1 else 0.0
+        mean_s = self.spent_s / self.step * (1 + later * (1 - self.settings.tune_share))
         return round(self.settings.minutes * 60 / mean_s)
 
     def train_step(self) -> float:
@@ -200,36 +208,47 @@ class Trainer:
 
     def _average(self) -> None:
         keep = min(EMA_KEEP, (1 + self.step) / (10 + self.step))
-        pairs = zip(self.average.parameters(), self.parts.parameters(), strict=True)
         with torch.no_grad():
-            for mean, new in pairs:
+            for mean, new in zip(self.averaged, self.groups[0] + self.groups[1], strict=True):
                 mean.lerp_(new, 1 - keep)
 
-    def dev_loss(self) -> float:
-        """Return the averaged model's mean loss a word on the dev photos' plain maps."""
-        size, losses = 50, []
-        device = torch.device(self.settings.device)
-        for step in range(len(self.dev.examples) // size):
-            batch = self.dev.draw(0, step, size)
+    def score(self) -> None:
+        """Log the averaged model's loss and greedy CIDEr-D on the dev photos' plain maps."""
+        if not self.dev.examples:
+            return
+        size, losses, device = 50, [], torch.device(self.settings.device)
+        for step in range(max(1, len(self.dev.examples) // size)):
+            batch = self.dev.draw(0, step, min(size, len(self.dev.examples)))
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
                 losses.append(float(self.average(batch.maps.to(device), batch.tokens.to(device))))
-        return sum(losses) / max(1, len(losses))
+        scores = scores_of_maps(self.average, self.dev, self.tokenizer, Search(beams=1))
+        self.log(None, sum(losses) / len(losses), scores["CIDEr-D"])
 
-    def log(self, loss: float | None, dev_loss: float | None = None) -> None:
+    def log(self, loss: float | None, dev_loss: float | None = None, dev_cider_d: float | None = None) -> None:
         """Print one line and add it to `log.csv`."""
+        cells = ["" if one is None else f"{one:.4f}" for one in (loss, dev_loss, dev_cider_d)]
+        rate = self.optimizer.param_groups[0]["lr"]
         path = self.settings.out / "log.csv"
         new = not path.exists()
-        rate, words = self.optimizer.param_groups[0]["lr"], [loss, dev_loss]
         with path.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             if new:
-                writer.writerow(["step", "spent_s", "rate", "loss", "dev_loss"])
-            cells = ["" if one is None else f"{one:.4f}" for one in words]
+                writer.writerow(["step", "spent_s", "rate", "loss", "dev_loss", "dev_cider_d"])
             writer.writerow([self.step, f"{self.spent_s:.0f}", f"{rate:.2e}", *cells])
         left_s = self.spent_s / max(1, self.step) * (self.total - self.step) if self.total else 0
-        say(
-            f"step {self.step} of {self.total}, loss {cells[0] or '-'}, dev {cells[1] or '-'}, {left_s / 60:.0f} min left"
-        )
+        what = f"loss {cells[0]}" if cells[0] else f"dev loss {cells[1]}, dev CIDEr-D {cells[2]}"
+        say(f"step {self.step} of {self.total or '?'}, {what}, {left_s / 60:.0f} min left")
+
+
+def new_bundle(data: Data, settings: Settings) -> Bundle:
+    """Return what training begins with: a captioner to go on from, or ImageNet's encoder and a new Transformer."""
+    if settings.start is not None:
+        return replace(load_bundle(model_folder(settings.start)), name=settings.name, licence=settings.licence)
+    encoder = load_imagenet(EncoderConfig(grid=7))
+    tokenizer = Tokenizer.count((c for one in data.train for c in one.captions), settings.min_count)
+    torch.manual_seed(settings.seed)
+    model = TransformerCaptioner(TransformerConfig(len(tokenizer), encoder.config.grid**2, encoder.width))
+    return Bundle(settings.name, encoder, model, tokenizer, settings.licence)
 
 
 def trained_groups(parts: Parts) -> list[list[nn.Parameter]]:
@@ -237,8 +256,8 @@ def trained_groups(parts: Parts) -> list[list[nn.Parameter]]:
 
     Of the encoder's upper part the depthwise kernels stay: they are 3 % of its weights and half of its backward time.
     """
-    for parameter in parts.encoder.parameters():
-        parameter.requires_grad_(requires_grad=False)
+    parts.encoder.requires_grad_(False)
+    parts.model.requires_grad_(True)
     network, lower = parts.encoder.network, parts.encoder.config.lower_blocks
     upper = [*network.blocks[lower:].modules(), network.conv_head]
     tuned = [one for one in upper if isinstance(one, nn.Conv2d) and one.groups == 1]
@@ -258,24 +277,32 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201  a command's output
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, train, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m captioner.train", description="Train a captioner.")
+def parse(arguments: Sequence[str] | None, program: str) -> Settings:
+    """Read the command line that both phases of training share."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description="Train a captioner.")
     parser.add_argument("--data", type=Path, required=True, help="folder with photos and captions")
     parser.add_argument("--out", type=Path, required=True, help="folder for the state, the log and the model")
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to train")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--start", type=Path, help="name or folder of a captioner to go on from")
+    parser.add_argument("--name", default=Settings.name, help="what users will call the captioner")
+    parser.add_argument("--licence", default=Settings.licence, help="its terms of use, in one line")
     parser.add_argument("--versions", default=",".join(Settings.versions), help="plain,flip,crop1,crop2,...")
     parser.add_argument("--threads", type=int, default=0, help="processor threads; 0: as torch chooses")
-    given = parser.parse_args(arguments)
-    if given.threads:
-        torch.set_num_threads(given.threads)
-    versions = tuple(given.versions.split(","))
-    settings = Settings(given.data, given.out, given.minutes, device=given.device, versions=versions)
+    given = vars(parser.parse_args(arguments))
+    threads = given.pop("threads")
+    if threads:
+        torch.set_num_threads(threads)
+    return Settings(**{**given, "versions": tuple(given["versions"].split(","))})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, and return the exit status: 0 done, 2 could not start."""
+    settings = parse(arguments, "captioner.train")
     try:
         data = find_data(settings.data)
         settings.out.mkdir(parents=True, exist_ok=True)
-        Trainer(settings, data, load_imagenet(EncoderConfig(grid=7))).run()
+        Trainer(settings, data, new_bundle(data, settings)).run()
     except CaptionerError as error:
         say(f"error: {error}")
         return 2

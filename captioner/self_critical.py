@@ -1,0 +1,107 @@
+"""The second phase of training: raise CIDEr-D itself, `python -m captioner.self_critical --start MODEL ...`.
+
+Self-critical sequence training (Rennie et al. 2017, arXiv 1612.00563): captions are drawn by chance, scored, and made
+likelier where they beat the mean of the photo's other ones (Luo 2020, arXiv 2003.09971). The end of a caption is
+scored as a word, so that captions are not taught to break off. The encoder stays as it is.
+
+Shapes: B photos, C captions a photo, T tokens, V words.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from captioner.bundle import Bundle
+from captioner.dataset import Data, find_data
+from captioner.decoding import sample
+from captioner.errors import CaptionerError, DataError
+from captioner.metrics import CiderD, ptb_like
+from captioner.tokenizer import END, PADDING, START
+from captioner.train import CLIP_NORM, Settings, Trainer, new_bundle, parse, say
+
+CAPTIONS_DRAWN = 5
+"""C."""
+FEWEST_REFERENCES = 4
+"""Photos with fewer captions are left out: one reference says little about a caption."""
+RATE = 4e-5
+"""Highest learning rate."""
+
+
+class SelfCritical(Trainer):
+    """A training run on rewards; state, log and checkpoints are those of the first phase."""
+
+    def __init__(self, settings: Settings, data: Data, bundle: Bundle) -> None:
+        """Keep the photos with enough references and prepare these for scoring."""
+        kept = [one for one in data.train if len(one.captions) >= FEWEST_REFERENCES]
+        if not kept:
+            mend = "use captioner.train alone"
+            raise DataError(f"no photo has {FEWEST_REFERENCES} captions or more", str(settings.data), mend)
+        super().__init__(settings, data, bundle)
+        places = {one.name: place for place, one in enumerate(data.train)}
+        self.train.keep([places[one.name] for one in kept])
+        self.scorer = CiderD([[ptb_like(caption) + " ." for caption in one.captions] for one in kept])
+
+    def train_step(self) -> float:
+        """Draw captions, score them, and learn from the differences; return minus the mean score."""
+        batch = self.train.draw(self.settings.seed, self.step, self.settings.batch_photos)
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        self._set_rates()
+        device = torch.device(self.settings.device)
+        self.parts.eval()
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            maps = batch.maps.to(device).contiguous(memory_format=torch.channels_last)
+            regions = self.parts.encoder.upper(maps).float()  # (B, L, D)
+            drawn = sample(self.parts.model, regions, CAPTIONS_DRAWN, 20)  # (B, C, T)
+        rewards = self._rewards(drawn, batch.photos).to(device)  # (B, C)
+        others = (rewards.sum(1, keepdim=True) - rewards) / (CAPTIONS_DRAWN - 1)  # (B, C)
+        with torch.autocast(device.type, torch.bfloat16):
+            logprobs = self._logprobs(regions, drawn)  # (B, C)
+        loss = -((rewards - others) * logprobs).sum() / (drawn != PADDING).sum()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+        nn.utils.clip_grad_norm_(self.groups[0], CLIP_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._average()
+        return -float(rewards.mean())
+
+    def _rewards(self, drawn: Tensor, photos: Sequence[int]) -> Tensor:
+        """Score each drawn caption of (B, C, T) against its photo's references: (B, C)."""
+        words = self.tokenizer.words
+        scores = [
+            [self.scorer.score(" ".join("." if number == END else words[number] for number in ids if number), photo)
+             for ids in some]
+            for some, photo in zip(drawn.tolist(), photos, strict=True)
+        ]  # fmt: skip
+        return torch.tensor(scores)
+
+    def _logprobs(self, regions: Tensor, drawn: Tensor) -> Tensor:
+        """Return the log-probability of each drawn caption, (B, C), now with gradients."""
+        start = torch.full_like(drawn[..., :1], START)
+        hidden = self.parts.model.hidden(self.parts.model.encode(regions), torch.cat([start, drawn[..., :-1]], 2))
+        said = drawn != PADDING  # (B, C, T)
+        scores = self.parts.model.score(hidden[said]).float()  # (words, V)
+        each = -nn.functional.cross_entropy(scores, drawn[said], reduction="none")  # (words,)
+        return torch.zeros(drawn.shape, device=drawn.device).masked_scatter(said, each).sum(2)  # (B, C)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, and return the exit status: 0 done, 2 could not start."""
+    settings = replace(parse(arguments, "captioner.self_critical"), peak_rate=RATE, tune_share=1.0)
+    try:
+        if settings.start is None:
+            raise DataError("no captioner to go on from", "--start", "give the folder that captioner.train wrote")
+        data = find_data(settings.data)
+        settings.out.mkdir(parents=True, exist_ok=True)
+        SelfCritical(settings, data, new_bundle(data, settings)).run()
+    except CaptionerError as error:
+        say(f"error: {error}")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
