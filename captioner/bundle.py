@@ -45,6 +45,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     halves = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in state.items()}
     temporary = folder / "model.safetensors.part"
     save_file(halves, temporary)
+    temporary.chmod(0o644)
     temporary.replace(folder / "model.safetensors")
     bundle.tokenizer.save(folder / "tokenizer.json")
     config = {

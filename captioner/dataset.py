@@ -84,7 +84,7 @@ def assert_apart(train: Iterable[Example], dev: Iterable[Example]) -> None:
     both = {Path(one.name).stem for one in train} & {Path(one.name).stem for one in dev}
     if both:
         mend = "take it out of one of the two"
-        raise DataError(f"{len(both)} photos are in train and dev", sorted(both)[0], mend)
+        raise DataError(f"{len(both)} photos are in train and dev", min(both), mend)
 
 
 def _read_place(place: Path) -> list[Data]:

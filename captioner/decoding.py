@@ -7,8 +7,8 @@ Shapes: B photos, L regions, D features, K beams a photo, S tokens said so far (
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -32,10 +32,14 @@ class Cache(Protocol):
 class Network(Protocol):
     """What can be searched."""
 
+    @property
+    def longest(self) -> int:
+        """The most tokens it can say, the end token included."""
+
     def start(self, regions: Tensor) -> Cache:
         """Encode (B, L, D) once."""
 
-    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+    def step(self, tokens: Tensor, cache: Any) -> Tensor:
         """Say (B * K,) tokens, return the next ones' log-probabilities (B * K, V)."""
 
 
@@ -153,6 +157,7 @@ class _Beams:
 
 def search_captions(network: Network, regions: Tensor, search: Search) -> list[list[Said]]:
     """Return for each photo of (B, L, D) the finished captions, best first, at most `search.beams` of them."""
+    search = replace(search, longest=min(search.longest, network.longest))
     if search.beams == 1:
         return [[said] for said in greedy(network, regions, search)]
     return beam_search(network, regions, search)
@@ -176,7 +181,7 @@ def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[
         logprobs = network.step(last, cache)  # (B * K, V)
         for apply in filters:
             logprobs = apply(logprobs, state.tokens.flatten(0, 1))
-        rows = _advance(state, logprobs.unflatten(0, (-1, count)), search)
+        rows = _advance(state, logprobs.reshape(-1, count, logprobs.shape[-1]), search)
         kept = _drop_done(state, search)
         if len(kept) < len(rows):
             cache.keep_photos(kept)
@@ -188,7 +193,7 @@ def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[
 def _advance(state: _Beams, logprobs: Tensor, search: Search) -> Tensor:
     """Let each photo's beams say one more token; return the rows they went on from, (B, K)."""
     totals, beams, tokens = select(state.totals[..., None] + logprobs, search.beams)  # each (B, 2 * K)
-    _keep_finished(state, totals, beams, tokens)
+    _keep_finished(state, totals[:, : search.beams], beams, tokens)
     going = torch.where(tokens == END, IMPOSSIBLE * 2, totals)  # (B, 2 * K)
     state.totals, order = going.topk(search.beams, dim=1)  # (B, K)
     parents, words = beams.gather(1, order), tokens.gather(1, order)  # (B, K)
@@ -199,7 +204,8 @@ def _advance(state: _Beams, logprobs: Tensor, search: Search) -> Tensor:
 
 
 def _keep_finished(state: _Beams, totals: Tensor, beams: Tensor, tokens: Tensor) -> None:
-    ended = ((tokens == END) & (totals > IMPOSSIBLE / 2)).nonzero().tolist()
+    """Keep the captions that end among the K best ways to go on, as transformers does: one beam is then greedy."""
+    ended = ((tokens[:, : totals.shape[1]] == END) & (totals > IMPOSSIBLE / 2)).nonzero().tolist()
     for photo, place in ended:
         said = tuple(state.tokens[photo, beams[photo, place]].tolist())
         state.finished[state.photos[photo]].append(Said(said, float(totals[photo, place])))
@@ -262,14 +268,14 @@ def sample(network: Network, regions: Tensor, count: int, longest: int, top_p: f
     cache, rows = network.start(regions), regions.shape[0] * count
     last = torch.full((rows,), START, device=regions.device)
     said, ended = [], torch.zeros(rows, dtype=torch.bool, device=regions.device)
-    for _ in range(longest):
+    for _ in range(min(longest, network.longest)):
         chances = _nucleus(forbid([PADDING, START, UNKNOWN])(network.step(last, cache), last).exp(), top_p)
         last = torch.where(ended, PADDING, _draw(chances))  # (B * count,)
         said.append(last)
         ended = ended | (last == END)
         if bool(ended.all()):
             break
-    return torch.stack(said, 1).unflatten(0, (-1, count))  # (B, count, S)
+    return torch.stack(said, 1).reshape(-1, count, len(said))  # (B, count, S)
 
 
 def _draw(chances: Tensor) -> Tensor:

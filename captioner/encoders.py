@@ -7,7 +7,7 @@ D features a region.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import timm
@@ -82,8 +82,9 @@ class Encoder(nn.Module):
         if not timm.is_model(config.network):
             raise ModelError(f"timm has no network {config.network!r}", "config.json, encoder", "use a name timm knows")
         self.config = config
-        network = timm.create_model(config.network, pretrained=False, num_classes=0, global_pool="")
-        self.network = fold_batch_norms(network.eval()).to(memory_format=torch.channels_last)
+        network: Any = timm.create_model(config.network, pretrained=False, num_classes=0, global_pool="")
+        fold_batch_norms(network.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: Any = network
         self.width = int(network.num_features)
 
     def prepare(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -106,7 +107,8 @@ class Encoder(nn.Module):
     def lower(self, prepared: Tensor) -> Tensor:
         """Run the part that training leaves as it is: (B, 3, S, S) uint8 to (B, C, h, w)."""
         features = self.network.bn1(self.network.conv_stem(self.normalise(prepared)))  # (B, C, S / 2, S / 2)
-        return self.network.blocks[: self.config.lower_blocks](features)  # (B, C, h, w)
+        features = self.network.blocks[: self.config.lower_blocks](features)  # (B, C, h, w)
+        return cast("Tensor", features)
 
     def upper(self, features: Tensor) -> Tensor:
         """Run the part that training may adjust: (B, C, h, w) to regions (B, L, D)."""

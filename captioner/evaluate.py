@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def _photo(example: Example) -> Photo:
 def repeats_a_pair(caption: str) -> bool:
     """Say whether a pair of words comes twice without a break, or a word twice in a row: the mark of a stuck model."""
     words = caption.split()
-    doubled = any(first == second for first, second in zip(words, words[1:], strict=False))
+    doubled = any(first == second for first, second in pairwise(words))
     return doubled or any(words[at : at + 2] == words[at + 2 : at + 4] for at in range(len(words) - 3))
 
 

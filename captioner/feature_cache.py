@@ -40,7 +40,8 @@ class FeatureCache:
         path = self.folder / f"{name}.npy"
         if not path.exists():
             self._compute(name, path)
-        return np.load(path, mmap_mode="r")
+        maps: NDArray[np.float16] = np.load(path, mmap_mode="r")
+        return maps
 
     def flipped(self, name: str) -> NDArray[np.bool_]:
         """Say which photos are mirrored in a version, (N,): their captions must not speak of left or right."""

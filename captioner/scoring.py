@@ -3,8 +3,9 @@
 Shapes: B photos, L regions, D features, c x h x w the lower encoder's map.
 """
 
+from typing import Any
+
 import torch
-from torch import nn
 
 from captioner.batches import Batches
 from captioner.decoding import Search, search_captions
@@ -16,7 +17,7 @@ BATCH_PHOTOS = 50
 
 
 @torch.inference_mode()
-def captions_of_maps(parts: nn.Module, photos: Batches, tokenizer: Tokenizer, search: Search) -> list[str]:
+def captions_of_maps(parts: Any, photos: Batches, tokenizer: Tokenizer, search: Search) -> list[str]:
     """Caption every photo from its plain map with an encoder's upper part and a network."""
     device, texts = next(parts.parameters()).device, []
     for start in range(0, len(photos.examples), BATCH_PHOTOS):
@@ -27,7 +28,7 @@ def captions_of_maps(parts: nn.Module, photos: Batches, tokenizer: Tokenizer, se
     return texts
 
 
-def scores_of_maps(parts: nn.Module, photos: Batches, tokenizer: Tokenizer, search: Search) -> dict[str, float]:
+def scores_of_maps(parts: Any, photos: Batches, tokenizer: Tokenizer, search: Search) -> dict[str, float]:
     """Caption every photo as `captions_of_maps` does and return all scores by name."""
     captions = captions_of_maps(parts, photos, tokenizer, search)
     return all_scores(captions, [one.captions for one in photos.examples])

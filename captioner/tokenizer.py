@@ -28,7 +28,7 @@ class Tokenizer:
     """A closed vocabulary; ids 0 to 3 are `PADDING`, `START`, `END` and `UNKNOWN`, then words, the commonest first."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Number the words in the order given; raise ModelError where one is there twice."""
+        """Give the words ids in the order given; raise ModelError where one is there twice."""
         self.words = (*SPECIAL, *words)
         self._ids = {word: number for number, word in enumerate(self.words)}
         if len(self._ids) != len(self.words):
@@ -50,7 +50,7 @@ class Tokenizer:
     def load(cls, path: Path) -> "Tokenizer":
         """Read a file that `save` wrote; raise ModelError where it cannot be one."""
         try:
-            words = json.loads(path.read_text(encoding="utf-8"))["words"]
+            words = [str(word) for word in json.loads(path.read_text(encoding="utf-8"))["words"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"not a vocabulary ({error})", str(path), "fetch the model again") from error
         return cls(words)

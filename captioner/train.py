@@ -87,6 +87,9 @@ LONGEST_TRAINED = 20
 class Parts(nn.Module):
     """The encoder's upper part and the Transformer, trained together."""
 
+    encoder: Encoder
+    model: TransformerCaptioner
+
     def __init__(self, encoder: Encoder, model: TransformerCaptioner) -> None:
         """Hold both."""
         super().__init__()

@@ -10,6 +10,7 @@ C captions (or beams) a photo, T tokens, S tokens said so far, V words in the vo
 """
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,8 @@ class Attention(nn.Module):
         if mask is not None:
             scores = scores.masked_fill(~mask, -1e4)
         mixed = scores.softmax(-1).to(values.dtype) @ values  # (B, H, T, W / H)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))  # (B, T, W)
+        attended: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))  # (B, T, W)
+        return attended
 
 
 def _feed_forward(config: TransformerConfig) -> nn.Sequential:
@@ -119,7 +121,8 @@ class RegionLayer(nn.Module):
         """(B, L, W) to (B, L, W)."""
         mixed = self.attention(regions, *self.attention.keys_values(regions))
         regions = self.norm_attention(regions + self.dropout(mixed))
-        return self.norm_feed_forward(regions + self.dropout(self.feed_forward(regions)))
+        normed: Tensor = self.norm_feed_forward(regions + self.dropout(self.feed_forward(regions)))
+        return normed
 
 
 class WordLayer(nn.Module):
@@ -157,7 +160,8 @@ class WordLayer(nn.Module):
             photos = regions[0].shape[0]
             asked = self.norm_cross(words).reshape(photos, -1, words.shape[-1])  # (B, C * T, W)
             words = words + self.dropout(self.cross(asked, *regions)).reshape(words.shape)  # (B * C, T, W)
-        return words + self.dropout(self.feed_forward(self.norm_feed_forward(words)))
+        fed: Tensor = self.dropout(self.feed_forward(self.norm_feed_forward(words)))
+        return words + fed
 
 
 StepResult = tuple[Tensor, tuple[Tensor, Tensor]]
@@ -202,6 +206,15 @@ class TransformerCaptioner(nn.Module):
         self.dropout = Dropout(config.dropout)
         self._initialise()
 
+    @property
+    def longest(self) -> int:
+        """The most tokens of a caption, the end token included."""
+        return self.config.longest
+
+    @property
+    def _layers(self) -> list[WordLayer]:
+        return cast("list[WordLayer]", list(self.word_layers))
+
     def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -214,7 +227,7 @@ class TransformerCaptioner(nn.Module):
     def encode(self, regions: Tensor) -> Tensor:
         """Relate the regions (B, L, D) to each other: (B, L, W)."""
         dense = torch.relu(self.dense(self.dropout(self.norm_regions(regions))))  # (B, L, W)
-        mixed = dense + self.places
+        mixed: Tensor = dense + self.places
         for layer in self.region_layers:
             mixed = layer(mixed)
         return mixed
@@ -230,11 +243,10 @@ class TransformerCaptioner(nn.Module):
         """
         photos, captions, length = tokens.shape
         tokens = tokens.reshape(photos * captions, length)  # (B * C, T)
-        words = self._embed(tokens) + self.positions[:length]  # (B * C, T, W)
-        words = self.dropout(words)
+        words: Tensor = self.dropout(self._embed(tokens) + self.positions[:length])  # (B * C, T, W)
         causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
         mask = causal & (tokens != PADDING)[:, None, None, :]  # (B * C, 1, T, T)
-        for layer in self.word_layers:
+        for layer in self._layers:
             regions = None if memory is None else layer.cross.keys_values(memory)
             words = layer(words, mask, regions)
         return words.reshape(photos, captions, length, -1)  # (B, C, T, W)
@@ -242,20 +254,19 @@ class TransformerCaptioner(nn.Module):
     def start(self, regions: Tensor) -> DecoderCache:
         """Begin to decode photos (B, L, D): encode them once for all captions and all tokens."""
         memory = self.encode(regions)
-        return DecoderCache(
-            [layer.cross.keys_values(memory) for layer in self.word_layers], [None] * len(self.word_layers)
-        )
+        return DecoderCache([layer.cross.keys_values(memory) for layer in self._layers], [None] * len(self._layers))
 
     def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
         """Say one more token of each caption, (B * C,), and get the log-probabilities of the next, (B * C, V)."""
         words = (self._embed(tokens) + self.positions[cache.length])[:, None]  # (B * C, 1, W)
-        for number, layer in enumerate(self.word_layers):
+        for number, layer in enumerate(self._layers):
             words, cache.past[number] = layer.step(words, cache.past[number], cache.regions[number])
         cache.length += 1
         return torch.log_softmax(self.score(words[:, 0]).float(), -1)  # (B * C, V)
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        return self.words(tokens) * self.config.width**0.5
+        vectors: Tensor = self.words(tokens) * self.config.width**0.5
+        return vectors
 
     def score(self, words: Tensor) -> Tensor:
         """Turn hidden states (..., W) into scores of each next word, (..., V)."""
