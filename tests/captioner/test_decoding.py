@@ -42,7 +42,7 @@ def logprob_of(network: TransformerCaptioner, regions: Tensor, tokens: tuple[int
 
 
 @torch.inference_mode()
-def test_step_by_step_with_a_cache_scores_as_the_whole_caption_at_once(network, regions):
+def test_step_by_step_with_a_cache_scores_as_the_whole_caption_at_once(network: TransformerCaptioner, regions: Tensor):
     for photo, found in enumerate(search_captions(network, regions, OPEN)):
         for said in found:
             assert said.logprob == pytest.approx(logprob_of(network, regions[photo], said.tokens), abs=1e-4)
@@ -50,7 +50,7 @@ def test_step_by_step_with_a_cache_scores_as_the_whole_caption_at_once(network, 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("search", [OPEN, Search(beams=3), Search(beams=1)], ids=["open", "default", "greedy"])
-def test_a_batch_gives_what_each_photo_gives_alone(network, regions, search):
+def test_a_batch_gives_what_each_photo_gives_alone(network: TransformerCaptioner, regions: Tensor, search: Search):
     together = search_captions(network, regions, search)
     alone = [search_captions(network, regions[photo : photo + 1], search)[0] for photo in range(len(regions))]
 
@@ -58,7 +58,7 @@ def test_a_batch_gives_what_each_photo_gives_alone(network, regions, search):
 
 
 @torch.inference_mode()
-def test_the_order_of_photos_changes_nothing(network, regions):
+def test_the_order_of_photos_changes_nothing(network: TransformerCaptioner, regions: Tensor):
     order = [3, 0, 6, 5, 1, 2, 4]
     straight, mixed = search_captions(network, regions, OPEN), search_captions(network, regions[order], OPEN)
 
@@ -66,7 +66,7 @@ def test_the_order_of_photos_changes_nothing(network, regions):
 
 
 @torch.inference_mode()
-def test_one_beam_is_greedy(network, regions):
+def test_one_beam_is_greedy(network: TransformerCaptioner, regions: Tensor):
     search = Search(beams=1, length_power=0.0, longest=9, shortest=2)
 
     beams = [found[0].tokens for found in beam_search(network, regions, search)]
@@ -76,7 +76,9 @@ def test_one_beam_is_greedy(network, regions):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("power", [0.0, 0.7, 1.0])
-def test_beams_wide_enough_find_what_trying_everything_finds(network, regions, power):
+def test_beams_wide_enough_find_what_trying_everything_finds(
+    network: TransformerCaptioner, regions: Tensor, power: float
+):
     words = (4, 5, 9)
     search = Search(beams=40, length_power=power, longest=4, shortest=0, no_repeat=0, forbidden=tuple(
         word for word in range(4, network.config.vocabulary) if word not in words))  # fmt: skip
@@ -93,7 +95,7 @@ def test_beams_wide_enough_find_what_trying_everything_finds(network, regions, p
 
 
 @torch.inference_mode()
-def test_no_caption_breaks_the_rules_it_was_given(network, regions):
+def test_no_caption_breaks_the_rules_it_was_given(network: TransformerCaptioner, regions: Tensor):
     search = Search(beams=3, longest=10, shortest=5, no_repeat=2, forbidden=(4, 7))
     for said in itertools.chain.from_iterable(search_captions(network, regions, search)):
         pairs = list(itertools.pairwise(said.tokens))
@@ -113,7 +115,7 @@ def test_a_run_of_words_is_banned_only_where_it_would_come_twice():
 
 
 @torch.inference_mode()
-def test_samples_follow_the_chances_and_are_padded_after_their_end(network, regions):
+def test_samples_follow_the_chances_and_are_padded_after_their_end(network: TransformerCaptioner, regions: Tensor):
     torch.manual_seed(0)
     drawn = sample(network, regions[:1], 4000, 6)[0]
     chances = torch.log_softmax(network(network.encode(regions[:1]), torch.tensor([[[START]]]))[0, 0, 0], -1)
@@ -129,7 +131,7 @@ def test_samples_follow_the_chances_and_are_padded_after_their_end(network, regi
 
 
 @torch.inference_mode()
-def test_a_small_nucleus_draws_the_likeliest_word_alone(network, regions):
+def test_a_small_nucleus_draws_the_likeliest_word_alone(network: TransformerCaptioner, regions: Tensor):
     drawn = sample(network, regions[:2], 20, 1, top_p=1e-6)
     likeliest = greedy(network, regions[:2], Search(beams=1, longest=8, shortest=0, no_repeat=0))
 

@@ -14,14 +14,14 @@ VOCABULARY = ["a", "dog", "'s", "t-shirt", "red", "two"]
 
 
 @given(st.lists(st.integers(len(SPECIAL), len(SPECIAL) + len(VOCABULARY) - 1).filter(lambda number: number != 6)))
-def test_ids_survive_being_text(ids):
+def test_ids_survive_being_text(ids: list[int]):
     tokenizer = Tokenizer(VOCABULARY)
 
     assert tokenizer.encode(tokenizer.decode(ids)) == ids
 
 
 @given(st.text())
-def test_any_text_splits_into_words_that_join_and_split_to_the_same(text):
+def test_any_text_splits_into_words_that_join_and_split_to_the_same(text: str):
     words = split_words(text)
 
     assert split_words(join_words(words)) == words
@@ -40,9 +40,9 @@ def test_words_outside_the_vocabulary_are_unknown_and_never_said():
 
 
 def test_only_words_that_are_common_enough_are_kept_the_commonest_first():
-    tokenizer = Tokenizer.count(["a dog", "a cat", "a dog runs", "the dog"], min_count=2)
+    tokenizer = Tokenizer.count(["a dog", "a cat", "a dog runs", "a dog"], min_count=2)
 
-    assert tokenizer.words == (*SPECIAL, "dog", "a") or tokenizer.words == (*SPECIAL, "a", "dog")
+    assert tokenizer.words == (*SPECIAL, "a", "dog")
 
 
 def test_a_saved_vocabulary_is_the_same_when_loaded(tmp_path: Path):

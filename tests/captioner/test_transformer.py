@@ -14,7 +14,7 @@ def network() -> TransformerCaptioner:
 
 
 @torch.inference_mode()
-def test_a_future_word_changes_no_earlier_score(network):
+def test_a_future_word_changes_no_earlier_score(network: TransformerCaptioner):
     memory = network.encode(torch.randn(1, 4, network.config.region_width))
     one, other = torch.tensor([[[1, 5, 6, 7]]]), torch.tensor([[[1, 5, 9, 8]]])
 
@@ -25,7 +25,7 @@ def test_a_future_word_changes_no_earlier_score(network):
 
 
 @torch.inference_mode()
-def test_padding_changes_no_score_before_it(network):
+def test_padding_changes_no_score_before_it(network: TransformerCaptioner):
     memory = network.encode(torch.randn(2, 4, network.config.region_width))
     short, long = torch.tensor([[[1, 5, 6]], [[1, 9, 4]]]), torch.tensor([[[1, 5, 6, 0, 0]], [[1, 9, 4, 0, 0]]])
 
@@ -33,7 +33,7 @@ def test_padding_changes_no_score_before_it(network):
 
 
 @torch.inference_mode()
-def test_the_captions_of_one_photo_do_not_see_each_other_nor_another_photo(network):
+def test_the_captions_of_one_photo_do_not_see_each_other_nor_another_photo(network: TransformerCaptioner):
     regions = torch.randn(2, 4, network.config.region_width)
     tokens = torch.tensor([[[1, 5, 6], [1, 7, 8]], [[1, 9, 9], [1, 4, 5]]])
 
@@ -47,7 +47,7 @@ def test_the_captions_of_one_photo_do_not_see_each_other_nor_another_photo(netwo
 
 
 @torch.inference_mode()
-def test_every_region_counts(network):
+def test_every_region_counts(network: TransformerCaptioner):
     regions = torch.randn(1, 4, network.config.region_width)
     tokens = torch.tensor([[[1, 5, 6]]])
     before = network(network.encode(regions), tokens)

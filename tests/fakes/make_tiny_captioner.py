@@ -15,7 +15,8 @@ from captioner.encoders import Encoder, EncoderConfig
 from captioner.models import TransformerCaptioner, TransformerConfig
 from captioner.tokenizer import Tokenizer
 
-WORDS = "a dog cat man woman child red blue green big small runs sits jumps plays in on with the snow".split()
+TEXT = "a dog cat man woman child red blue green big small runs sits jumps plays in on with the snow"
+WORDS = TEXT.split(" ")
 
 
 def tiny_bundle(seed: int = 0) -> Bundle:

@@ -1,0 +1,188 @@
+"""Data in the layouts people have it in; what is broken is named, with its mend."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioner.dataset import assert_apart, find_data, read_coco, read_kaggle, read_karpathy, read_token_file
+from captioner.errors import DataError
+
+
+def photo_bytes(value: int = 90) -> bytes:
+    """Return a small JPEG of one grey."""
+    stream = io.BytesIO()
+    Image.fromarray(np.full((8, 12, 3), value, dtype=np.uint8)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def put_photos(folder: Path, *names: str) -> Path:
+    """Write photos into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        (folder / name).write_bytes(photo_bytes(20 * number))
+    return folder
+
+
+def put_shard(folder: Path, split: str, names: list[str], rows: list[str]) -> Path:
+    """Write `captions-SPLIT.tsv` and a tar of photos."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(["image\tcaption", *rows]) + "\n"
+    (folder / f"captions-{split}.tsv").write_text(text, encoding="utf-8")
+    with tarfile.open(folder / f"images-{split}-00.tar", "w") as tar:
+        for number, name in enumerate(names):
+            member = tarfile.TarInfo(name)
+            data = photo_bytes(20 * number)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return folder
+
+
+def test_tables_with_tars_are_found_with_their_splits(tmp_path: Path):
+    put_shard(tmp_path / "set", "train", ["a.jpg", "b.jpg"], ["a.jpg\tA dog .", "b.jpg\tA cat .", "a.jpg\tTwo, dogs"])
+    put_shard(tmp_path / "set", "dev", ["c.jpg"], ["c.jpg\tA man ."])
+    (tmp_path / "set" / "captions-text.txt.gz").write_bytes(gzip.compress(b"a bird\n\na fish\n"))
+
+    data = find_data(tmp_path)
+
+    assert [(one.name, one.captions) for one in data.train] == [("a.jpg", ("A dog .", "Two, dogs")),
+                                                               ("b.jpg", ("A cat .",))]  # fmt: skip
+    assert [one.name for one in data.dev] == ["c.jpg"]
+    assert data.texts == ["a bird", "a fish"]
+    assert abs(int(data.train[1].read()[0, 0, 0]) - 20) <= 2
+    assert data.train[0].read().shape == (8, 12, 3)
+
+
+def test_a_photo_in_train_and_dev_is_refused(tmp_path: Path):
+    put_shard(tmp_path, "train", ["a.jpg"], ["a.jpg\tA dog ."])
+    put_shard(tmp_path, "dev", ["a.webp"], ["a.webp\tA dog ."])
+
+    with pytest.raises(DataError, match="1 photos are in train and dev"):
+        find_data(tmp_path)
+
+
+def test_train_and_dev_apart_are_fine(tmp_path: Path):
+    put_shard(tmp_path, "train", ["a.jpg"], ["a.jpg\tA dog ."])
+    put_shard(tmp_path, "dev", ["b.jpg"], ["b.jpg\tA dog ."])
+    data = find_data(tmp_path)
+
+    assert_apart(data.train, data.dev)
+
+    assert {one.name for one in data.train} & {one.name for one in data.dev} == set()
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["a.jpg A dog ."], r"captions-train.tsv, line 2: 1 columns instead of 2; write image<TAB>caption"),
+        (["a.jpg\tA dog .", "b.jpg\tA cat ."], r"b.jpg: a captioned photo is missing; add the photo to a tar"),
+    ],
+)
+def test_a_broken_line_or_a_missing_photo_in_a_table_is_named(tmp_path: Path, rows: list[str], said: str):
+    put_shard(tmp_path, "train", ["a.jpg"], rows)
+
+    with pytest.raises(DataError, match=said):
+        find_data(tmp_path)
+
+
+def test_flickr8ks_token_file_is_read_and_split_by_its_lists(tmp_path: Path):
+    put_photos(tmp_path / "Flicker8k_Dataset", "a.jpg", "b.jpg", "c.jpg")
+    lines = ["a.jpg#0\tA dog .", "a.jpg#1\tA hound .", "b.jpg#0\tA cat .", "c.jpg#0\tA man ."]
+    (tmp_path / "Flickr8k.token.txt").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "Flickr_8k.trainImages.txt").write_text("a.jpg\n", encoding="utf-8")
+    (tmp_path / "Flickr_8k.devImages.txt").write_text("b.jpg\n", encoding="utf-8")
+
+    data = find_data(tmp_path)
+
+    assert [(one.name, one.captions) for one in data.train] == [("a.jpg", ("A dog .", "A hound ."))]
+    assert [one.name for one in data.dev] == ["b.jpg"]
+
+
+def test_a_broken_token_line_is_named(tmp_path: Path):
+    path = tmp_path / "token.txt"
+    path.write_text("a.jpg#0\tA dog .\na.jpg A hound .\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"token.txt, line 2: a broken line; write NAME.jpg#0<TAB>caption"):
+        read_token_file(path, put_photos(tmp_path, "a.jpg"))
+
+
+def test_kaggles_captions_keep_their_commas(tmp_path: Path):
+    path = tmp_path / "captions.txt"
+    path.write_text('image,caption\na.jpg,"A dog , running ."\na.jpg,A hound .\n', encoding="utf-8")
+
+    examples = read_kaggle(path, put_photos(tmp_path / "Images", "a.jpg"))
+
+    assert examples[0].captions == ("A dog , running .", "A hound .")
+    assert [one.captions for one in find_data(tmp_path).train] == [("A dog , running .", "A hound .")]
+
+
+def test_a_missing_photo_of_kaggles_is_named_with_the_folder_to_put_it(tmp_path: Path):
+    path = tmp_path / "captions.txt"
+    path.write_text("image,caption\nlost.jpg,A dog .\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"lost.jpg: a captioned photo is missing; put it into .*Images"):
+        read_kaggle(path, put_photos(tmp_path / "Images", "a.jpg"))
+
+
+def coco(*names: str) -> str:
+    """Return COCO's JSON with one caption a photo."""
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
+    return json.dumps({"images": images, "annotations": [
+        {"image_id": number, "caption": f"photo {name}"} for number, name in enumerate(names)]})  # fmt: skip
+
+
+def test_cocos_files_are_found_with_their_folders(tmp_path: Path):
+    put_photos(tmp_path / "train2017", "1.jpg", "2.jpg")
+    put_photos(tmp_path / "val2017", "3.jpg")
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "captions_train2017.json").write_text(coco("1.jpg", "2.jpg"), encoding="utf-8")
+    (tmp_path / "annotations" / "captions_val2017.json").write_text(coco("3.jpg"), encoding="utf-8")
+
+    data = find_data(tmp_path)
+
+    assert [one.captions for one in data.train] == [("photo 1.jpg",), ("photo 2.jpg",)]
+    assert [one.name for one in data.dev] == ["3.jpg"]
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"images": [{}], "annotations": []}', "[]"])
+def test_a_broken_coco_file_is_named(tmp_path: Path, content: str):
+    path = tmp_path / "captions_train2017.json"
+    path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"captions_train2017.json: not "):
+        read_coco(path, tmp_path)
+
+
+def test_karpathys_splits_leave_the_test_photos_alone(tmp_path: Path):
+    put_photos(tmp_path / "images", "1.jpg", "2.jpg", "3.jpg")
+    splits = zip(["1.jpg", "2.jpg", "3.jpg", "4.jpg"], ["train", "restval", "val", "test"], strict=True)
+    images = [{"filename": name, "split": split, "sentences": [{"raw": f"photo {name}"}]} for name, split in splits]
+    path = tmp_path / "dataset_flickr8k.json"
+    path.write_text(json.dumps({"images": images}), encoding="utf-8")
+
+    data = read_karpathy(path, tmp_path / "images")
+
+    assert [one.name for one in data.train] == ["1.jpg", "2.jpg"]
+    assert [one.name for one in data.dev] == ["3.jpg"]
+
+
+def test_a_folder_without_captions_says_what_is_looked_for(tmp_path: Path):
+    with pytest.raises(DataError, match="no captions of a known layout; it needs"):
+        find_data(tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        find_data(tmp_path / "nowhere")
+
+
+def test_a_photo_that_cannot_be_decoded_is_named(tmp_path: Path):
+    folder = put_photos(tmp_path / "Images", "a.jpg")
+    (folder / "a.jpg").write_bytes(photo_bytes()[:40])
+    path = tmp_path / "captions.txt"
+    path.write_text("image,caption\na.jpg,A dog .\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"a.jpg, a.jpg: the photo cannot be read"):
+        read_kaggle(path, folder)[0].read()

@@ -1,0 +1,200 @@
+"""Training: a small captioner learns a small data set, stopped or not, and its folder loads and scores."""
+
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from make_tiny_captioner import tiny_bundle
+
+sys.path.insert(0, str(Path(__file__).parent))
+from painted import painted
+
+from captioner import train
+from captioner.batches import Batches
+from captioner.bundle import load_bundle
+from captioner.captioning import Captioner
+from captioner.dataset import Data, find_data
+from captioner.evaluate import evaluate, main, repeats_a_pair
+from captioner.feature_cache import FeatureCache, augment
+from captioner.self_critical import SelfCritical
+from captioner.tokenizer import UNKNOWN, Tokenizer
+from captioner.train import Settings, Trainer
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("painted")
+    painted(folder, "train", 48, seed=1)
+    return painted(folder, "dev", 12, seed=2)
+
+
+@pytest.fixture(scope="module")
+def data(data_folder: Path) -> Data:
+    return find_data(data_folder)
+
+
+@pytest.fixture(autouse=True)
+def short_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "WARM_UP_STEPS", 10)
+
+
+def settings(data_folder: Path, out: Path, steps: int, **more: object) -> Settings:
+    out.mkdir(parents=True, exist_ok=True)
+    given = Settings(data_folder, out, steps=steps, batch_photos=12, versions=("plain", "flip", "crop1"))
+    return replace(given, peak_rate=3e-3, encoder_rate=3e-4, tune_share=0.5, **more)
+
+
+@pytest.fixture(scope="module")
+def trained(data_folder: Path, data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "WARM_UP_STEPS", 10)
+        Trainer(settings(data_folder, out, 160), data, tiny_bundle()).run()
+    return out
+
+
+def test_a_small_captioner_learns_what_it_is_shown(trained: Path, data: Data):
+    captioner = Captioner.load(str(trained / "model"))
+
+    found = evaluate(captioner, data.dev)
+
+    said = [caption.split()[1:3] for caption in found["captions"].values()]
+    wanted = [one.captions[0].split()[1:3] for one in data.dev]
+    assert sum(a == b for a, b in zip(said, wanted, strict=True)) >= 10
+    assert found["scores"]["BLEU-1"] > 0.8
+
+
+def test_the_log_is_a_table_of_steps_and_scores(trained: Path):
+    rows = list(csv.DictReader((trained / "log.csv").open(encoding="utf-8")))
+    losses = [float(row["loss"]) for row in rows if row["loss"]]
+
+    assert losses[-1] < losses[0] / 2
+    assert float(rows[-1]["dev_loss"]) < 1.5
+    assert 0 < float(rows[-1]["dev_cider_d"]) <= 10
+
+
+def test_stopped_and_started_again_equals_never_stopped(data_folder: Path, data: Data, tmp_path: Path):
+    whole = Trainer(settings(data_folder, tmp_path / "whole", 14), data, tiny_bundle())
+    whole.run()
+
+    begun = Trainer(settings(data_folder, tmp_path / "broken", 14), data, tiny_bundle())
+    for _ in range(6):
+        begun.train_step()
+    begun.checkpoint()
+    begun.train_step()  # lost: after the last checkpoint
+    again = Trainer(settings(data_folder, tmp_path / "broken", 14), data, tiny_bundle())
+    again.run()
+
+    first, second = whole.average.state_dict(), again.average.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    names = ("model.safetensors", "config.json", "tokenizer.json")
+    files = [[(tmp_path / run / "model" / name).read_bytes() for name in names] for run in ("whole", "broken")]
+    assert files[0] == files[1]
+
+
+def test_other_captions_in_a_started_run_are_refused(data_folder: Path, data: Data, tmp_path: Path):
+    Trainer(settings(data_folder, tmp_path, 2), data, tiny_bundle()).checkpoint()
+    other = replace(tiny_bundle(), tokenizer=Tokenizer([f"word{number}" for number in range(20)]))
+
+    with pytest.raises(train.DataError, match="the captions changed since the run began"):
+        Trainer(settings(data_folder, tmp_path, 2), data, other)
+
+
+def test_the_lower_encoder_is_left_as_it_is_and_the_upper_is_trained(trained: Path):
+    before, after = tiny_bundle().encoder, load_bundle(trained / "model").encoder
+
+    assert before.lower_digest() == after.lower_digest()
+    assert before.digest() != after.digest()
+
+
+def test_rewards_raise_the_score_of_what_is_drawn(trained: Path, data_folder: Path, data: Data, tmp_path: Path):
+    rich = replace(data, train=[replace(one, captions=one.captions * 2) for one in data.train])
+    start = replace(load_bundle(trained / "model"))
+    chosen = replace(settings(data_folder, tmp_path, 40), tune_share=1.0, peak_rate=1e-3)
+    trainer = SelfCritical(chosen, rich, start)
+
+    rewards = [-trainer.train_step() for _ in range(40)]
+
+    assert np.mean(rewards[-10:]) > np.mean(rewards[:10])
+
+
+def test_photos_with_few_references_alone_cannot_be_learned_from_by_rewards(
+    data_folder: Path, data: Data, tmp_path: Path
+):
+    with pytest.raises(train.DataError, match="no photo has 4 captions or more"):
+        SelfCritical(settings(data_folder, tmp_path, 1), data, tiny_bundle())
+
+
+def test_the_vocabulary_comes_from_training_captions_alone(data: Data):
+    strange = replace(data, dev=[replace(one, captions=("zebra " * 50,)) for one in data.dev])
+    tokenizer = Tokenizer.count((caption for one in strange.train for caption in one.captions), min_count=1)
+
+    assert tokenizer.encode("a zebra")[1] == UNKNOWN
+
+
+def test_a_mirrored_photo_is_never_shown_with_left_or_right(data: Data, tmp_path: Path):
+    words = ("a dog on the left", "a red dog")
+    examples = [replace(one, captions=words) for one in data.train] + [replace(data.dev[0], captions=words[:1])]
+    bundle = tiny_bundle()
+    tokenizer = Tokenizer(["a", "dog", "on", "the", "left", "red"])
+    cache = FeatureCache(tmp_path, examples, bundle.encoder)
+    batches = Batches(cache, ("plain", "flip"), tokenizer, 12)
+    plain = cache.version("plain").astype(np.float32)
+    left = tokenizer.encode("left")[0]
+    seen = 0
+    for step in range(6):
+        batch = batches.draw(0, step, 12)
+        for place, photo in enumerate(batch.photos):
+            is_plain = np.array_equal(batch.maps[place].permute(1, 2, 0).numpy(), plain[photo])
+            if (batch.tokens[place] == left).any():
+                assert is_plain
+                seen += 1
+    assert seen > 5
+
+
+def test_augmented_photos_are_the_same_each_time_and_another_version_is_another_photo(data: Data):
+    pixels = data.train[0].read()
+
+    assert np.array_equal(augment(pixels, "plain", "x"), pixels)
+    assert np.array_equal(augment(pixels, "flip", "x"), pixels[:, ::-1])
+    assert np.array_equal(augment(pixels, "crop1", "x"), augment(pixels, "crop1", "x"))
+    assert augment(pixels, "crop1", "x").shape != augment(pixels, "crop2", "x").shape
+
+
+def test_the_evaluation_command_writes_scores_and_the_card(
+    trained: Path, data_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = trained / "model"
+    (folder / "CARD.md").write_text("# Mine\n\n<!-- scores -->\nold\n<!-- end of scores -->\n\nLimits.\n", "utf-8")
+
+    assert main(["--data", str(data_folder), "--model", str(folder)]) == 0
+
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    assert card.startswith("# Mine")
+    assert card.endswith("Limits.\n")
+    assert "| BLEU-1 | BLEU-2 | BLEU-3 | BLEU-4 | ROUGE-L | CIDEr-D |" in card
+    assert "old" not in card
+    assert (folder / "scores.json").exists()
+    assert "CIDEr-D" in capsys.readouterr().out
+
+
+def test_the_training_command_says_what_is_wrong_and_how_to_mend_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert train.main(["--data", str(tmp_path / "nowhere"), "--out", str(tmp_path)]) == 2
+    assert "no such folder; give the folder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("caption", "stuck"),
+    [
+        ("a man in a red shirt and a red hat", False),
+        ("a football football player", True),
+        ("a man in a in a boat", True),
+        ("", False),
+    ],
+)
+def test_a_stuck_caption_is_told_from_a_plain_one(caption: str, stuck: bool):
+    assert repeats_a_pair(caption) is stuck
