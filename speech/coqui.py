@@ -20,7 +20,7 @@ from speech.phonemes import Phonemizer
 from speech.voices import ACOUSTIC, VOCODER, read_config
 
 BATCH_FRAMES = 2400
-"""Mel frames (28 s of sound) that go through the vocoder together: bounds the memory."""
+"""Mel frames (28 s of sound) that go through the models together on a GPU: bounds the memory."""
 FRAMES_A_CHARACTER = 6
 """For planning batches before the durations are known."""
 
@@ -46,7 +46,7 @@ class Engine:
                 mend="take the whole folder of the voice anew",
             ) from error
         self._acoustic.to(self._device).eval()
-        self._vocoder.to(self._device).eval()
+        self._vocoder.to(self._device, vocoder.fastest_precision(self._device)).eval()
         self._reach = vocoder.reach_frames(config["vocoder"])
         self._exact = acoustic.batches_are_exact(config["acoustic"])
 
@@ -69,24 +69,26 @@ class Engine:
         return acoustic.token_ids(phonemes, self._characters)
 
     def speak(self, texts: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
-        """Return the waveform (N,) of each sentence of character numbers, in order; bounded batches of like length."""
+        """Return the waveform (N,) of each sentence of character numbers, in order.
+
+        A GPU gets batches of like length. A CPU gets one sentence at a time: one fills its cores already, and so not a
+        bit of a clip depends on its neighbours, though the vocoder runs in bfloat16 there (LOG.md has the figures).
+        """
+        alone = self._device.type == "cpu" or not self._exact
         waves: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
         with self._lock:
-            for batch in plan_batches([len(text) for text in texts], self._exact):
+            for batch in plan_batches([len(text) for text in texts], 0 if alone else BATCH_FRAMES):
                 mels = acoustic.predict_mels(self._acoustic, [texts[k] for k in batch])
                 for k, wave in zip(batch, vocoder.synthesise(self._vocoder, mels, self._reach), strict=True):
                     waves[k] = wave.cpu().numpy()
         return waves
 
 
-def plan_batches(lengths: Sequence[int], batches_are_exact: bool = True) -> list[list[int]]:
-    """Return the indices of the texts in batches of like length, each within the frame budget where one text is."""
-    order = sorted(range(len(lengths)), key=lambda k: (lengths[k], k))
-    if not batches_are_exact:
-        return [[k] for k in order]
+def plan_batches(lengths: Sequence[int], budget_frames: int) -> list[list[int]]:
+    """Return the indices of the texts in batches of like length, within the frame budget or of one text."""
     batches: list[list[int]] = []
-    for k in order:
-        if not batches or (len(batches[-1]) + 1) * lengths[k] * FRAMES_A_CHARACTER > BATCH_FRAMES:
+    for k in sorted(range(len(lengths)), key=lambda k: (lengths[k], k)):
+        if not batches or (len(batches[-1]) + 1) * lengths[k] * FRAMES_A_CHARACTER > budget_frames:
             batches.append([])
         batches[-1].append(k)
     return batches

@@ -4,7 +4,10 @@ The same function stands before training and before speaking, so a voice never m
 on: what gruut writes beyond the voice's own alphabet is turned into the nearest one it has.
 """
 
-# ruff: noqa: RUF001 - dashes and quotation marks as they stand in texts
+# ruff: noqa: RUF001 - dashes and quotation marks as they stand in texts, phonemes as letters of the IPA
+
+import re
+import unicodedata
 
 from speech.quiet import quiet_imports
 
@@ -18,6 +21,12 @@ NEAREST = str.maketrans({":": ",", "—": ",", "–": ",", "…": ".", "|": ",",
 """Marks that gruut leaves in, as the marks that the voice was trained on."""
 
 
+STRESS = "ˈˌ"
+FULL_VOWEL = str.maketrans({"ɐ": "æ", "ə": "ʌ"})
+"""What a reduced vowel becomes under stress."""
+VOWEL = re.compile("[aeiouæɐɑɔəɚɛɜɪʊʌᵻ]")
+
+
 class Phonemizer:
     """Turns English text into phoneme characters; holds gruut's lexicon."""
 
@@ -29,5 +38,28 @@ class Phonemizer:
         """Return the phonemes of `text`, words separated by a space, marks kept; empty where nothing can be said."""
         # The wrapper's own `phonemize` cuts the text at each mark first ("$3.50" at its point), so gruut would never
         # see whole numbers: its inner step is called with the whole text.
-        phonemes: str = self._gruut.phonemize_gruut(text, separator="")
-        return phonemes.translate(NEAREST).strip()
+        if text.strip(" .,!?").lower() == "a":
+            return "ˈeɪ"  # alone it is the letter, not the article
+        phonemes: str = self._gruut.phonemize_gruut(without_accents(text), separator="")
+        return stressed(phonemes.translate(NEAREST).strip())
+
+
+def without_accents(text: str) -> str:
+    """Return `text` with plain letters for accented ones: gruut's lexicon has "cafe" and "naive", not "café"."""
+    apart = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFC", "".join(c for c in apart if unicodedata.category(c) != "Mn"))
+
+
+def stressed(phonemes: str) -> str:
+    """Return the phonemes with a stress on the last word's first vowel where there is none at all.
+
+    "the" or "of it" alone have no stress in the lexicon, and the voice would whisper them.
+    """
+    if not phonemes or any(mark in phonemes for mark in STRESS):
+        return phonemes
+    start = phonemes.rfind(" ") + 1
+    vowel = VOWEL.search(phonemes, start) or VOWEL.search(phonemes)
+    if vowel is None:
+        return phonemes
+    full = vowel.group().translate(FULL_VOWEL)
+    return f"{phonemes[: vowel.start()]}ˈ{full}{phonemes[vowel.end() :]}"

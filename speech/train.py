@@ -15,6 +15,7 @@ import logging
 import math
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from speech.acoustic import ForwardTTS, IPAPhonemes, build, token_ids
 log = logging.getLogger(__name__)
 
 RECIPE = Path(__file__).parent / "recipes" / "narrator.json"
+LOSSES = ("mel", "duration", "pitch")
 LOG_STEPS = 200
 SAVE_S = 180.0
 
@@ -169,17 +171,16 @@ class Trainer:
 
     def run(self) -> None:
         """Train up to the recipe's number of steps."""
-        saved, started, sums = time.monotonic(), time.monotonic(), {"mel": 0.0, "duration": 0.0, "pitch": 0.0}
+        saved, started, sums, first = time.monotonic(), time.monotonic(), Counter[str](), self.step
         for batch in endless(self.train_clips, self.settings["batch_frames"], self.settings["seed"], self.step):
             if self.step >= self.settings["steps"] or self.stopping:
                 break
             clips = [self.train_clips[k] for k in batch]
-            for name, value in self._update(collate(clips, self.characters, self.statistics)).items():
-                sums[name] += value / LOG_STEPS
+            sums.update(self._update(collate(clips, self.characters, self.statistics)))
             self.step += 1
             if self.step % LOG_STEPS == 0:
-                self._log(sums, time.monotonic() - started)
-                sums, started = dict.fromkeys(sums, 0.0), time.monotonic()
+                self._log(sums, self.step - first, time.monotonic() - started)
+                sums, first, started = Counter(), self.step, time.monotonic()
             if time.monotonic() - saved > SAVE_S:
                 self.save()
                 saved = time.monotonic()
@@ -204,7 +205,7 @@ class Trainer:
     def evaluate(self) -> dict[str, float]:
         """Return the averaged model's losses on the held-out clips."""
         self.average.eval()
-        totals: dict[str, float] = {"mel": 0.0, "duration": 0.0, "pitch": 0.0}
+        totals = dict.fromkeys(LOSSES, 0.0)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             for clip in self.dev_clips:
                 parts = losses(self.average.module, collate([clip], self.characters, self.statistics))
@@ -212,9 +213,9 @@ class Trainer:
                     totals[name] += float(value) / len(self.dev_clips)
         return totals
 
-    def _log(self, sums: dict[str, float], elapsed_s: float) -> None:
-        """Add a row to `losses.csv`."""
-        row = {"step": self.step, "step_s": elapsed_s / LOG_STEPS, **sums}
+    def _log(self, sums: Counter[str], steps: int, elapsed_s: float) -> None:
+        """Add a row to `losses.csv`: means over the last `steps` steps, and the held-out clips' losses."""
+        row = {"step": self.step, "step_s": elapsed_s / steps, **{name: sums[name] / steps for name in LOSSES}}
         row |= {f"dev_{name}": value for name, value in self.evaluate().items()}
         path = self.folder / "losses.csv"
         fresh = not path.exists()

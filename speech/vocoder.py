@@ -17,7 +17,8 @@ from speech.quiet import quiet_imports
 with quiet_imports():
     from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 
-__all__ = ["UNIVERSAL_V1", "HifiganGenerator", "build", "from_original", "reach_frames", "synthesise"]
+__all__ = ["UNIVERSAL_V1", "HifiganGenerator", "build", "fastest_precision", "from_original"]
+__all__ += ["reach_frames", "synthesise"]
 
 UNIVERSAL_V1: dict[str, Any] = {
     "in_channels": 80,
@@ -71,11 +72,21 @@ def reach_frames(settings: dict[str, Any]) -> int:
     return math.ceil(reach + 3 / rate)
 
 
+def fastest_precision(device: torch.device) -> torch.dtype:
+    """Return bfloat16 for a processor with instructions for it, single precision for any other device.
+
+    Measured on one core: 0.19 s instead of 0.35 s a second of sound, the same DistillMOS and DNSMOS (LOG.md).
+    """
+    native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001 - no public question
+    return torch.bfloat16 if native else torch.float32
+
+
 @torch.inference_mode()
 def synthesise(generator: HifiganGenerator, mels: Sequence[torch.Tensor], reach: int) -> list[torch.Tensor]:
     """Return a waveform (N,) in -1..1 for each natural-log mel (M, T)."""
     padded = [nn.functional.pad(mel[None], (reach, reach), mode="replicate")[0] for mel in mels]  # (M, T + 2 reach)
-    sound = generator(torch.cat(padded, dim=1)[None])[0, 0]  # (N of all)
+    row = torch.cat(padded, dim=1)[None].to(generator.conv_pre.weight.dtype)  # (1, M, T of all)
+    sound = generator(row)[0, 0]  # (N of all)
     hop = sound.shape[0] // sum(mel.shape[1] for mel in padded)
     waves, start = [], 0
     for mel in padded:

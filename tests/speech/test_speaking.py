@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from speech import acoustic
+from speech import acoustic, vocoder
 from speech.coqui import Engine, plan_batches
 from speech.errors import UnspeakableError, VoiceError
 from speech.records import Waveform
@@ -29,12 +29,30 @@ def waveform(result: object) -> Waveform:
     return result
 
 
-def test_a_batch_gives_what_each_text_gives_alone(speaker: Speaker):
+def test_neighbours_change_not_a_bit_of_a_clip(speaker: Speaker):
     together = [waveform(result) for result in speaker.speak(SHORT_AND_LONG)]
-    for text, in_batch in zip(SHORT_AND_LONG, together, strict=True):
-        alone = waveform(speaker.speak([text])[0])
-        assert len(alone.samples) == len(in_batch.samples)
-        assert np.abs(alone.samples - in_batch.samples).max() < 1e-3
+    for text, among_others in zip(SHORT_AND_LONG, together, strict=True):
+        assert np.array_equal(waveform(speaker.speak([text])[0]).samples, among_others.samples)
+
+
+def test_a_padded_batch_gives_what_each_text_gives_alone(tiny_voice_folder: Path):
+    engine = Engine(tiny_voice_folder)
+    generator = engine._vocoder.float()
+    texts = [engine.tokens(text) for text in SHORT_AND_LONG]
+    mels = acoustic.predict_mels(engine._acoustic, texts)
+    waves = vocoder.synthesise(generator, mels, engine._reach)
+    for text, wave in zip(texts, waves, strict=True):
+        alone = vocoder.synthesise(generator, acoustic.predict_mels(engine._acoustic, [text]), engine._reach)[0]
+        assert alone.shape == wave.shape
+        assert (alone - wave).abs().max() < 1e-3
+
+
+def test_padding_would_be_heard_without_the_lengths(tiny_voice_folder: Path):
+    engine = Engine(tiny_voice_folder)
+    short, long = engine.tokens("A dog runs."), engine.tokens(SHORT_AND_LONG[2])
+    alone = acoustic.predict_mels(engine._acoustic, [short])[0]
+    padded = engine._acoustic.inference(torch.tensor([short + [0] * (len(long) - len(short))]))["model_outputs"][0].T
+    assert (alone - padded[:, : alone.shape[1]]).abs().max() > 1e-3
 
 
 def test_the_librarys_own_inference_agrees_for_one_text(tiny_voice_folder: Path):
@@ -84,7 +102,7 @@ def test_numbers_are_spoken_as_words(tiny_voice_folder: Path):
 
 @pytest.mark.parametrize("lengths", [[], [5], [900, 3, 3, 40, 7], list(range(1, 200))])
 def test_every_text_is_in_exactly_one_batch(lengths: list[int]):
-    batches = plan_batches(lengths)
+    batches = plan_batches(lengths, 2400)
     assert sorted(k for batch in batches for k in batch) == list(range(len(lengths)))
 
 
