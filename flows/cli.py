@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from captioner.errors import CaptionerError
-from flows.errors import FlowError
+from flows.errors import BrokenOffError, FlowError
 from flows.options import job_options
 from speech.errors import SpeechError
 
@@ -77,8 +77,10 @@ def main() -> None:
         error.show()
         sys.exit(NOT_STARTED)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Stopped before anything was begun.", err=True)
+        click.echo("Stopped; what was committed stands.", err=True)
         sys.exit(130)
+    except BrokenOffError as error:
+        _fail(f"narrate: {error}; what was committed stands", FAILED)
     except (FlowError, CaptionerError, SpeechError) as error:
         _fail(f"narrate: {error}", NOT_STARTED)
     except OSError as error:

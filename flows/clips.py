@@ -1,52 +1,92 @@
 """Finished clips to the place where their rows name them, and out of it once no row does."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from flows import paths
-from flows.manifest import replace_durably
+from flows.manifest import Manifest, replace_durably, write_json
 from flows.records import Row, Work
 
+Results = Sequence[tuple[Work, Row]]
+"""The photos of a shard, each with the row that is about to be committed."""
 
-def publish(out: Path, works: Sequence[tuple[Work, Row]]) -> None:
+
+def publish(out: Path, results: Results) -> None:
     """Give each described row its clip: this run's own, a twin's, or one that an earlier row has for the same bytes.
 
-    A new clip is renamed into place; photos with the same bytes share one file by a hard link where the system can.
+    All clips are gathered under names of their own before the first is renamed into place, so that photos that swapped
+    names keep their own sound. Photos with the same bytes share one file by a hard link where the system can.
     Raises OSError where the disk refuses.
     """
-    finals: dict[Work, Path] = {}
-    for work, row in works:
-        if row["audio_path"] is None or work.failure is not None:
-            continue
-        final = finals[work] = out / row["audio_path"]
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if work.twin is not None:
-            link(finals[work.twin], final, paths.scratch_folder(out))
-        elif work.clip is not None:
-            replace_durably(work.clip.path, final)
-        elif work.reused is not None:
-            link(out / work.reused["audio_path"], final, paths.scratch_folder(out))
+    staged = []
+    for work, row in results:
+        origin = _origin(out, work, row)
+        if origin is not None:
+            final = out / row["audio_path"]
+            staged.append((_stage(origin, final, paths.scratch_folder(out)), final))
+    for temporary, final in staged:
+        if temporary is not None:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            replace_durably(temporary, final)
+    for work, _ in results:
+        if work.clip is not None:
+            work.clip.path.unlink(missing_ok=True)
 
 
-def link(origin: Path, final: Path, scratch: Path) -> None:
-    """Make `final` the same file as `origin`, or a copy where the file system has no hard links."""
+def _origin(out: Path, work: Work, row: Row) -> Path | None:
+    """Return the file that holds the row's sound; None where the row names no clip, or keeps the one it has."""
+    told = work.twin or work
+    if row["audio_path"] is None or told.failure is not None:
+        return None
+    if told.clip is not None:
+        return told.clip.path
+    return out / told.reused["audio_path"] if told.reused else None
+
+
+def _stage(origin: Path, final: Path, scratch: Path) -> Path | None:
+    """Return a new name for `origin`'s file, or a copy of it; None where it is in its place already."""
     if final.exists() and final.samefile(origin):
-        return
+        return None
     temporary = scratch / f"link-{hashlib.sha256(os.fsencode(final)).hexdigest()[:16]}.tmp"
     temporary.unlink(missing_ok=True)
     try:
         os.link(origin, temporary)
-    except OSError:
+    except OSError:  # a file system without hard links, or too many of them
         shutil.copyfile(origin, temporary)
-    replace_durably(temporary, final)
+    return temporary
 
 
-def remove_superseded(out: Path, works: Sequence[tuple[Work, Row]]) -> None:
+def remove_superseded(out: Path, results: Results) -> None:
     """Remove the clips that rows named before and no longer do: another format, or a photo that is broken now."""
-    for work, row in works:
-        before = work.row_before["audio_path"] if work.row_before else None
-        if before is not None and before != row["audio_path"]:
-            (out / before).unlink(missing_ok=True)
+    for path in _superseded(results):
+        (out / path).unlink(missing_ok=True)
+
+
+def note_publishing(out: Path, results: Results) -> None:
+    """Write down which clips are about to change, so that a kill before the rows are in can be healed."""
+    changing = {row["audio_path"] for work, row in results if _origin(out, work, row) is not None}
+    write_json(paths.journal_path(out), sorted(changing | _superseded(results)), paths.scratch_folder(out))
+
+
+def heal(out: Path, manifest: Manifest) -> None:
+    """Remove the clips that a killed run put in place without their rows; those photos are spoken again."""
+    journal = paths.journal_path(out)
+    if not journal.is_file():
+        return
+    noted = set(json.loads(journal.read_text(encoding="utf-8")))
+    rows = (row for _, row in manifest.read(("audio_path", "audio_sha256")))
+    expected = {row["audio_path"]: row["audio_sha256"] for row in rows if row["audio_path"] in noted}
+    for path in sorted(noted):
+        clip = out / path
+        if clip.is_file() and hashlib.sha256(clip.read_bytes()).hexdigest() != expected.get(path):
+            clip.unlink()
+    journal.unlink()
+
+
+def _superseded(results: Results) -> set[str]:
+    before = {work.row_before["audio_path"]: row["audio_path"] for work, row in results if work.row_before}
+    return {old for old, new in before.items() if old is not None and old != new}

@@ -1,5 +1,6 @@
 """What the commands print, and what they end with."""
 
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -68,10 +69,10 @@ def print_rows(out: Path) -> None:
     from flows.manifest import Manifest
 
     table = Table("photo", "alt text", "clip")
-    rows = [row for _, row in Manifest(out).read(("id", "alt_text", "status", "message", "duration_s"))]
-    for row in rows[:SHOWN_ROWS]:
+    manifest = Manifest(out)
+    for _, row in islice(manifest.read(("id", "alt_text", "status", "message", "duration_s")), SHOWN_ROWS):
         told = row["alt_text"] or f"{row['status']}: {row['message']}"
         table.add_row(Text(row["id"]), Text(told), f"{row['duration_s']:.1f} s" if row["duration_s"] else "")
-    if len(rows) > SHOWN_ROWS:
-        table.caption = f"and {len(rows) - SHOWN_ROWS} more"
+    if (more := manifest.count() - SHOWN_ROWS) > 0:
+        table.caption = f"and {more} more"
     RichConsole().print(table)

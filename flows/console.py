@@ -1,5 +1,6 @@
 """What a person at the terminal sees of a run: a progress bar, or plain lines where there is no terminal."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +34,7 @@ class Console:
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
         else:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            os.write(2, f"{line}\n".encode())  # not by `sys.stderr`: a signal's handler says things too
 
     @contextmanager
     def progress(self, to_do: int) -> Iterator[None]:

@@ -6,6 +6,7 @@ What is done is decided by the manifest alone. Prefect watches: where it cannot 
 import functools
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from flows.errors import Interrupted
 from flows.narrate import Call, Watcher
 from flows.records import Summary
 from flows.report import count_line, count_table
+from flows.stopping import EXIT_STATUS
 
 Body = Callable[[Call, Sequence[Watcher]], Summary]
 """The run itself, handed a way to call a stage and those who watch."""
@@ -32,14 +34,17 @@ def run_in_prefect(body: Body, name: str, job: dict[str, Any], say: Callable[[st
 
     An API that cannot be reached is said once and the run goes on without it; errors of `body` are raised as they are.
     """
-    outcome = _Outcome(body)
+    from prefect.exceptions import TerminationSignal
+
+    outcome = _Outcome(body, say)
     try:
         _flow(outcome, name)(job=job, return_state=True)
-    except Exception as error:  # noqa: BLE001 - whatever Prefect raises, the run has its own outcome
+    except (Exception, TerminationSignal) as error:  # noqa: BLE001 - whatever Prefect raises, the run has its own outcome
         outcome.trouble = error
+    if isinstance(outcome.trouble, TerminationSignal) and outcome.summary is None:
+        sys.exit(EXIT_STATUS["SIGTERM"])
     if not outcome.began:
-        reason = str(outcome.trouble).split("\n")[0] or type(outcome.trouble).__name__
-        say(f"Prefect cannot be reached ({reason}); the run goes on without it.")
+        say(f"Prefect cannot be reached ({first_line(outcome.trouble)}); the run goes on without it.")
         return run_directly(body)
     if outcome.error is not None:
         raise outcome.error
@@ -51,7 +56,7 @@ def run_in_prefect(body: Body, name: str, job: dict[str, Any], say: Callable[[st
 @contextmanager
 def client_of(api_url: str, home: Path) -> Iterator[None]:
     """Make this process a client of the Prefect API at `api_url` inside the block, its own files under `home`."""
-    wanted = {"PREFECT_API_URL": api_url, "PREFECT_HOME": str(home)}
+    wanted = {"PREFECT_API_URL": api_url, "PREFECT_HOME": str(home), "NO_PROXY": "127.0.0.1,localhost"}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)  # for the first import of prefect, which reads its settings then
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
@@ -72,8 +77,8 @@ def client_of(api_url: str, home: Path) -> Iterator[None]:
 class _Outcome:
     """What became of the body, whatever Prefect makes of its states."""
 
-    def __init__(self, body: Body) -> None:
-        self.body = body
+    def __init__(self, body: Body, say: Callable[[str], None]) -> None:
+        self.body, self.say = body, say
         self.began = False
         self.summary: Summary | None = None
         self.error: BaseException | None = None
@@ -83,7 +88,7 @@ class _Outcome:
         """Run the body once and remember what came of it."""
         self.began = True
         try:
-            self.summary = self.body(call_as_task, [PrefectWatcher()])
+            self.summary = self.body(call_as_task, [PrefectWatcher(self.say)])
         except BaseException as error:
             self.error = error
             raise
@@ -100,6 +105,7 @@ def _flow(outcome: _Outcome, name: str) -> Any:
         flow_run_name=name.replace("{", "{{").replace("}", "}}"),
         persist_result=False,
         validate_parameters=False,
+        retries=0,  # whatever the user's default: what failed is tried again by the next run
         task_runner=ThreadPoolTaskRunner(max_workers=1),  # type: ignore[arg-type]
     )
     def narrate_flow(job: dict[str, Any]) -> Any:  # noqa: ARG001 - the settings, to be seen in the UI
@@ -135,7 +141,7 @@ def call_as_task(stage: str, number: int | None, function: Callable[[], None]) -
         return None
 
     name = stage if number is None else f"{stage}, shard {number}"
-    task = Task(run_stage, name=stage, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    task = Task(run_stage, name=stage, task_run_name=name, cache_policy=NO_CACHE, persist_result=False, retries=0)
     with suppress(Exception):  # a task run that Prefect lost; what ran is in `ran`
         task.submit().wait()
     if not ran:
@@ -147,12 +153,13 @@ def call_as_task(stage: str, number: int | None, function: Callable[[], None]) -
 class PrefectWatcher:
     """Keeps the flow run's log, progress artifact and table of results; none of them can end the run."""
 
-    def __init__(self) -> None:
-        """Make nothing yet: the first shard does."""
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Make nothing yet: the first shard does. `say` is told, once, that Prefect is away."""
         from prefect.logging import get_run_logger
 
         self._log: Any = get_run_logger()
         self._progress: Any = None
+        self._say, self._is_away = say, False
 
     def shard_done(self, summary: Summary, to_do: int) -> None:
         """Write one line and move the progress artifact."""
@@ -178,8 +185,16 @@ class PrefectWatcher:
         )
 
     def _try(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        if self._is_away:
+            return None
         try:
             return function(*arguments, **options)
         except Exception as error:  # noqa: BLE001 - what is only watched must not fail
-            logging.getLogger("image_narrator").warning("Prefect did not take %s: %s", function.__name__, error)
+            self._is_away = True
+            self._say(f"Prefect is away ({first_line(error)}); the run goes on.")
             return None
+
+
+def first_line(error: BaseException | None) -> str:
+    """Return the first line of an error's words, its kind where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

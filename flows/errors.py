@@ -20,5 +20,9 @@ class FlowError(Exception):
         return f"{place}{self.what}{'; ' if self.mend else ''}{self.mend}"
 
 
+class BrokenOffError(FlowError):
+    """A run that had begun and could not be brought to its end; what was committed stands."""
+
+
 class Interrupted(Exception):  # noqa: N818 - the name of what happened, not of a fault
     """The user asked the run to stop; the shard in hand is dropped whole."""

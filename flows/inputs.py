@@ -1,17 +1,18 @@
 """Folder, glob or file list to Source records, in a stable order; no photo is opened here."""
 
+import fnmatch
 import glob
 import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from captioner.photos import IMAGE_EXTENSIONS
+from captioner.formats import IMAGE_EXTENSIONS
 from flows.errors import FlowError
 from flows.records import Source
 
@@ -32,7 +33,9 @@ class Listing:
     root: Path
     """Folder below which the ids are counted."""
     paths: list[Path] | None
-    """The files of a glob or a list; None for a whole folder."""
+    """The files of a list; None for a whole folder or a glob."""
+    pattern: tuple[str, ...] | None = None
+    """The parts of a glob below `root`; None takes every image."""
     unreadable: list[str] = field(default_factory=list)
     """Ids of folders that could not be read; what lies below is neither found nor gone."""
 
@@ -47,7 +50,9 @@ class Listing:
     def _walk_all(self, out: Path) -> Iterator[Path]:
         excluded = _identity(out)
         ancestors = [identity for identity in [_identity(self.root)] if identity]
-        yield from self._walk(self.root, excluded, ancestors)
+        for path in self._walk(self.root, excluded, ancestors):
+            if self.pattern is None or matches(path.relative_to(self.root).parts, self.pattern):
+                yield path
 
     def _walk(self, folder: Path, excluded: _Identity | None, ancestors: list[_Identity]) -> Iterator[Path]:
         """Yield the images below `folder`; a folder that is its own ancestor (a symlink loop) is not entered again."""
@@ -75,29 +80,44 @@ class Listing:
             return Source(path_id(path, self.root), path_uri(path), 0, EPOCH)
         if not stat.S_ISREG(status.st_mode):
             return None
-        mtime = EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+        try:
+            mtime = EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+        except OverflowError:  # some network drives give years that no calendar has
+            mtime = EPOCH
         return Source(path_id(path, self.root), path_uri(path), status.st_size, mtime)
 
 
 def list_photos(photos: str) -> Listing:
     """Return the Listing of a folder, a glob, a photo or a text file with one path a line.
 
-    Raises FlowError where nothing is there, or a list names nothing.
+    A glob is walked like a folder: from its last folder without a wildcard, which the ids are counted from, hidden
+    files and loops left aside. Raises FlowError where nothing is there, or a list names nothing.
     """
     path = Path(photos).expanduser()
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise FlowError(f"this cannot be read ({error.strerror})", photos, "check its permissions") from error
+    if is_folder:
         return Listing(path, None)
-    if path.is_file():
+    if is_file:
         paths = [path] if looks_like_image(path.name) else read_list(path)
-    elif glob.has_magic(photos):
-        paths = sorted({Path(name) for name in glob.glob(str(path), recursive=True) if looks_like_image(name)})
-    else:
+        if not paths:
+            raise FlowError("the list names no photo", photos, "write one path a line")
+        return Listing(common_parent(paths), paths)
+    if not glob.has_magic(photos):
         raise FlowError("there is no such folder, file or glob", photos, "name a folder of photos")
-    if not paths:
-        raise FlowError(
-            "no photo matches", photos, "name a folder, a glob such as 'photos/**/*.jpg', or a list of paths"
-        )
-    return Listing(common_parent(paths), paths)
+    plain = next(number for number, part in enumerate(path.parts) if glob.has_magic(part))
+    return Listing(Path(*path.parts[:plain]), None, path.parts[plain:])
+
+
+def matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether the names of a path fit the parts of a glob; `**` stands for any number of folders."""
+    if not pattern or not names:
+        return not names and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return matches(names, pattern[1:]) or matches(names[1:], pattern)
+    return fnmatch.fnmatchcase(names[0], pattern[0]) and matches(names[1:], pattern[1:])
 
 
 def read_list(path: Path) -> list[Path]:
@@ -111,7 +131,7 @@ def read_list(path: Path) -> list[Path]:
         mend = "give a folder, a photo, or a UTF-8 text file with one path a line"
         raise FlowError("this is neither a photo nor a list of photos", str(path), mend) from error
     names = dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    return [path.parent / Path(name).expanduser() for name in names]
+    return list(dict.fromkeys(Path(os.path.abspath(path.parent / Path(name).expanduser())) for name in names))
 
 
 def common_parent(paths: list[Path]) -> Path:

@@ -20,7 +20,7 @@ VERSION = 1
 ROWS_A_PART = 512
 """New rows fill the last part up to this many, then a new part begins."""
 
-FAILURES = ("unreadable", "vanished", "out-of-memory", "unspeakable", "bad-audio")
+FAILURES = ("unreadable", "vanished", "out-of-memory", "model-error", "unspeakable", "bad-audio")
 """Reasons of status `failed`: we, the disk or the models are at fault; they are tried again at the next run."""
 
 REASONS = (*REFUSALS, *FAILURES)

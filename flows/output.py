@@ -16,6 +16,9 @@ from flows.errors import FlowError
 SPARE_BYTES = 50_000_000
 """What a run leaves free on the disk beside what it writes."""
 
+KEPT = frozenset({"lock", "holder", "publishing.json"})
+"""Files of the scratch folder that outlive a run."""
+
 
 @contextmanager
 def opened(out: Path) -> Iterator[None]:
@@ -38,7 +41,7 @@ def opened(out: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        who = holder.read_text(encoding="utf-8") if holder.is_file() else "another run"
+        who = _read(holder) or "another run"
         raise FlowError(
             f"{who} is at work in this output folder", str(out), "wait for it, or choose another"
         ) from error
@@ -49,6 +52,13 @@ def opened(out: Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def check_room(out: Path, needed_bytes: int) -> None:
@@ -63,7 +73,7 @@ def check_room(out: Path, needed_bytes: int) -> None:
 
 
 def _clear(scratch: Path) -> None:
-    """Remove files of a run that was killed: half-written parts and clips that no row names."""
-    for pattern in ("*.tmp", "clip-*", "plan-*.sqlite*", "probe-*"):
-        for path in scratch.glob(pattern):
+    """Remove what a killed run left half done; the journal of its last shard is `flows.clips.heal`'s."""
+    for path in scratch.iterdir():
+        if path.name not in KEPT:
             path.unlink(missing_ok=True)

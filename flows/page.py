@@ -23,21 +23,25 @@ def write_pages(out: Path, manifest: Manifest, summary: Summary) -> None:
     first = paths.report_path(out)
     total = manifest.count()
     pages = max(1, -(-total // ROWS_A_PAGE))
-    names = [first.name, *(f"page-{number}.html" for number in range(2, pages + 1))]
     rows, template = (row for _, row in manifest.read(_COLUMNS)), _template()
-    for number, name in enumerate(names, 1):
+    for number in range(1, pages + 1):
         batch = list(islice(rows, ROWS_A_PAGE))
         place = {"first": (number - 1) * ROWS_A_PAGE + bool(batch), "last": (number - 1) * ROWS_A_PAGE + len(batch)}
-        whole = {"names": names, "pages": pages, "total": total, "counts": count_line(summary.counts)}
+        whole = {"name": page_name, "pages": pages, "total": total, "counts": count_line(summary.counts)}
         text = template.render(rows=batch, number=number, run_id=summary.run_id, **place, **whole)
-        write_text(first.with_name(name), text, paths.scratch_folder(out))
+        write_text(first.with_name(page_name(number)), text, paths.scratch_folder(out))
     _remove_after(first.parent, pages)
+
+
+def page_name(number: int) -> str:
+    """Return the file name of page `number`, from 1."""
+    return "index.html" if number == 1 else f"page-{number}.html"
 
 
 def _remove_after(folder: Path, pages: int) -> None:
     """Remove pages of an earlier, longer report."""
     number = pages + 1
-    while (stale := folder / f"page-{number}.html").is_file():
+    while (stale := folder / page_name(number)).is_file():
         stale.unlink()
         number += 1
 

@@ -27,6 +27,11 @@ def lock_path(out: Path) -> Path:
     return scratch_folder(out) / "lock"
 
 
+def journal_path(out: Path) -> Path:
+    """Return the file that names the clips of a shard that is being committed."""
+    return scratch_folder(out) / "publishing.json"
+
+
 def run_path(out: Path, run_id: str) -> Path:
     """Return the file that keeps a run's settings and numbers."""
     return out / "runs" / f"{run_id}.json"

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -15,20 +16,24 @@ from flows.records import Row, Source, Work
 _TABLES = """
 CREATE TABLE found (id TEXT PRIMARY KEY, uri TEXT, size_bytes INTEGER, mtime_us INTEGER) WITHOUT ROWID;
 CREATE TABLE done (id TEXT PRIMARY KEY, part INTEGER, sha256 TEXT, size_bytes INTEGER, mtime_us INTEGER, uri TEXT,
-    status TEXT, captioner_digest TEXT, alt_text_digest TEXT, voice_digest TEXT, audio_digest TEXT,
+    status TEXT, reason TEXT, captioner_digest TEXT, alt_text_digest TEXT, voice_digest TEXT, audio_digest TEXT,
     audio_path TEXT, missing INTEGER) WITHOUT ROWID;
 CREATE INDEX done_sha256 ON done (sha256);
+CREATE INDEX done_place ON done (part, id);
 """
 
-_TABLE_COLUMNS = ("id", "part", "sha256", "size_bytes", "mtime_us", "uri", "status", "captioner_digest",
+_TABLE_COLUMNS = ("id", "part", "sha256", "size_bytes", "mtime_us", "uri", "status", "reason", "captioner_digest",
                   "alt_text_digest", "voice_digest", "audio_digest", "audio_path", "missing")  # fmt: skip
 
-_DONE_COLUMNS = ("id", "sha256", "size_bytes", "mtime", "uri", "status", "captioner_digest", "alt_text_digest",
-                 "voice_digest", "audio_digest", "audio_path", "missing_since")  # fmt: skip
+_DONE_COLUMNS = (
+    *("id", "sha256", "size_bytes", "mtime", "uri", "status", "reason", "audio_path", "missing_since"),
+    *("captioner_digest", "alt_text_digest", "voice_digest", "audio_digest"),
+)
 
 _PLACES = ", ".join("?" * len(_TABLE_COLUMNS))
 
-_CURRENT = """(done.status = 'refused' OR (done.status IN ('described', 'decorative')
+_CURRENT = """((done.status = 'refused' AND NOT (done.reason = 'unsupported-format' AND can_be_read(done.id)))
+    OR (done.status IN ('described', 'decorative') AND done.reason IS NULL
     AND done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text
     AND (done.status = 'decorative' OR (done.voice_digest = :voice AND done.audio_digest = :audio
     AND clip_exists(done.audio_path)))))"""
@@ -88,6 +93,8 @@ class Plan:
         self._base = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
         self._base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
         self._base.create_function("clip_exists", 1, self._clip_exists)
+        self._base.create_function("can_be_read", 1, _can_be_read)
+        self._base.create_function("is_elsewhere", 2, _is_elsewhere)
         self._settings = vars(digests) | {"rehash": rehash}
         self._base.execute("BEGIN")
         rows = manifest.read(_DONE_COLUMNS)
@@ -109,11 +116,26 @@ class Plan:
         """Take in what the listing found; names that are equal once normalised get distinct ids."""
         self._base.execute("BEGIN")
         for source in sources:
-            values = (source.uri, source.size_bytes, _microseconds(source.mtime))
-            for name in (source.id, distinct_id(source.id, source.uri)):
-                if self._base.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?)", (name, *values)).rowcount:
-                    break
+            if not self._insert(source.id, source):
+                self._insert_namesake(source)
         self._base.execute("COMMIT")
+
+    def _insert(self, name: str, source: Source) -> bool:
+        values = (name, source.uri, source.size_bytes, _microseconds(source.mtime))
+        return self._base.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?)", values).rowcount > 0
+
+    def _insert_namesake(self, source: Source) -> None:
+        """Take in a second file whose name is the same once normalised; the one that has the row keeps the name."""
+        holder: str = self._base.execute("SELECT uri FROM found WHERE id = ?", (source.id,)).fetchone()[0]
+        if holder == source.uri:
+            return
+        row = self._base.execute("SELECT uri FROM done WHERE id = ?", (source.id,)).fetchone()
+        if row is None or row[0] != source.uri:
+            self._insert(distinct_id(source.id, source.uri), source)
+            return
+        renamed = (distinct_id(source.id, holder), source.id)
+        self._base.execute("UPDATE found SET id = ? WHERE id = ?", renamed)
+        self._insert(source.id, source)
 
     def amounts(self) -> Amounts:
         """Return how many photos are found, to do, taken over and gone."""
@@ -123,6 +145,13 @@ class Plan:
             "SELECT count(*) FROM done LEFT JOIN found USING (id) WHERE found.id IS NULL AND NOT missing"
         )
         return Amounts(found, to_do, found - to_do, gone)
+
+    def foreign(self) -> tuple[str, str] | None:
+        """Return the addresses of a photo to do and of another file, still there, that has the row of its id."""
+        query = """SELECT done.uri, found.uri FROM chosen JOIN found USING (id) JOIN done USING (id)
+            WHERE done.uri != found.uri AND is_elsewhere(done.uri, found.uri) LIMIT 1"""
+        found: tuple[str, str] | None = self._base.execute(query).fetchone()
+        return found
 
     def mark(self, limit: int | None) -> None:
         """Fix the list of what this run does: the first `limit` photos, in the order of their ids."""
@@ -153,29 +182,38 @@ class Plan:
 
     def reusable(self, sha256: str) -> Row | None:
         """Return the committed row for the same bytes that saves the most work: with its clip, or only its words."""
-        query = f"""SELECT part, id FROM done WHERE sha256 = :sha256 AND status = 'described'
+        query = """SELECT part, id, audio_path FROM done WHERE sha256 = :sha256 AND status = 'described'
             AND captioner_digest = :captioner AND alt_text_digest = :alt_text
-            ORDER BY {_CURRENT} DESC, id LIMIT 1"""
-        found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchone()
-        return self.manifest.row(*found) if found else None
+            ORDER BY (voice_digest = :voice AND audio_digest = :audio) DESC, id LIMIT 8"""
+        found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchall()
+        best = next((place for place in found if self._clip_exists(place[2])), found[0] if found else None)
+        return self.manifest.row(best[0], best[1]) if best else None
 
-    def returned(self) -> Iterator[Row]:
-        """Yield the rows of photos that were gone, are there again, and need no work."""
-        query = f"""SELECT part, id FROM done JOIN found USING (id)
-            WHERE missing AND {_UNCHANGED} AND {_CURRENT} ORDER BY id"""
-        for part, photo_id in self._base.execute(query, self._settings).fetchall():
-            yield self.manifest.row(part, photo_id)
+    def found_again(self) -> Iterator[Row]:
+        """Yield the rows that need no work but whose photo was gone, or has moved with its folder, as they are now."""
+        query = """SELECT part, id, found.uri FROM done JOIN found USING (id)
+            WHERE (part, id) > (?1, ?2) AND (missing OR done.uri != found.uri)
+            AND NOT EXISTS (SELECT 1 FROM chosen WHERE chosen.id = done.id) ORDER BY part, id LIMIT 512"""
+        for part, photo_id, uri in self._pages(query):
+            yield self.manifest.row(part, photo_id) | {"uri": uri, "missing_since": None}
 
-    def gone(self, unreadable: list[str], *, whole_folder: bool) -> Iterator[Row]:
+    def gone(self, unreadable: list[str]) -> Iterator[Row]:
         """Yield the rows whose photo is gone now.
 
-        What lies below a folder that could not be read is not gone; nor is a photo that a list merely leaves out.
+        What lies below a folder that could not be read is not gone; nor is a photo that is merely not listed this time.
         """
-        query = f"SELECT part, id, done.uri {_GONE} ORDER BY id"
-        for part, photo_id, uri in self._base.execute(query).fetchall():
-            hidden = any(folder == "." or photo_id.startswith(folder + "/") for folder in unreadable)
-            if not hidden and (whole_folder or not uri_path(uri).exists()):
+        query = f"""SELECT part, id, done.uri {_GONE} AND (part, id) > (?1, ?2) ORDER BY part, id LIMIT 512"""
+        for part, photo_id, uri in self._pages(query):
+            hidden = any(photo_id.startswith(folder + "/") for folder in unreadable)
+            if not hidden and not uri_path(uri).exists():
                 yield self.manifest.row(part, photo_id)
+
+    def _pages(self, query: str) -> Iterator[tuple[int, str, str]]:
+        """Yield the rows of a query that takes the last row's part and id and gives the next few."""
+        part, photo_id = -1, ""
+        while rows := self._base.execute(query, (part, photo_id)).fetchall():
+            yield from rows
+            part, photo_id = rows[-1][:2]
 
     def count_missing(self) -> int:
         """Return how many rows have a photo that is gone."""
@@ -210,6 +248,19 @@ class Plan:
 
     def _clip_exists(self, audio_path: str | None) -> bool:
         return audio_path is not None and (self.manifest.out / audio_path).is_file()
+
+
+def _can_be_read(photo_id: str) -> bool:
+    """Return whether a photo that was refused for its format would be read now: an extra may have come."""
+    return photo_id.lower().endswith((".heic", ".heif", ".hif")) and find_spec("pillow_heif") is not None
+
+
+def _is_elsewhere(uri: str, other: str) -> bool:
+    """Return whether the file at `uri` is there and is not the one at `other` by another way."""
+    try:
+        return not uri_path(uri).samefile(uri_path(other))
+    except OSError:
+        return False
 
 
 def _microseconds(time: datetime) -> int:

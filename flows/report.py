@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 
 from flows.job import Job
 from flows.manifest import FAILURES
@@ -53,4 +54,8 @@ def account(job: Job, summary: Summary, began: datetime) -> dict[str, object]:
     """Return what a run leaves of itself: its settings, which `narrate run --job` takes again, and its numbers."""
     numbers = asdict(summary)
     del numbers["run_id"]
-    return {"run_id": summary.run_id, "began": began.isoformat(), "job": job.model_dump(mode="json")} | numbers
+    places = {
+        name: str(Path(value).expanduser().absolute()) for name, value in (("photos", job.photos), ("out", job.out))
+    }
+    settings = job.model_dump(mode="json") | places  # so that it means the same from any directory
+    return {"run_id": summary.run_id, "began": began.isoformat(), "job": settings} | numbers

@@ -42,7 +42,7 @@ def _kept_row(row: Row, failure: tuple[str, str], run_id: str, time: datetime) -
     Size, time and digests stay as they were, so the next run tries again.
     """
     reason, message = failure
-    gone = {"missing_since": time} if reason == "vanished" else {}
+    gone = {"missing_since": row["missing_since"] or time} if reason == "vanished" else {}
     return row | {"reason": reason, "message": message, "run_id": run_id, "committed_at": time} | gone
 
 

@@ -2,22 +2,25 @@
 
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
+from captioner.errors import CaptionerError
 from flows import paths
+from flows.clips import heal
 from flows.console import Console
 from flows.engine import Body, client_of, run_directly, run_in_prefect
-from flows.errors import FlowError
+from flows.errors import BrokenOffError, FlowError
 from flows.estimate import Estimate, estimate
-from flows.inputs import Listing, list_photos
+from flows.inputs import Listing, list_photos, uri_path
 from flows.job import Job
 from flows.manifest import ROWS_A_PART, Manifest, write_json
 from flows.narrate import Call, Watcher, cut, narrate
@@ -30,6 +33,7 @@ from flows.rooms import Rooms
 from flows.server import TemporaryServer, configured_api_url
 from flows.stages import Stages
 from flows.stopping import Stop
+from speech.errors import SpeechError
 
 
 def dry_run(job: Job) -> tuple[Amounts, Estimate]:
@@ -48,19 +52,35 @@ def run(job: Job, console: Console) -> Summary:
     Raises FlowError, CaptionerError or SpeechError where the run cannot start, OSError where the disk fails in mid-run.
     """
     rooms, listing = _prepare(job)
-    with (
-        opened(job.out),
-        Plan(Manifest(job.out), rooms.digests, paths.scratch_folder(job.out), rehash=job.rehash) as plan,
-    ):
-        plan.add(listing.sources(job.out))
-        for folder in listing.unreadable:
-            console.say(f"{folder}: this folder cannot be read; what is below it stays as it was")
-        amounts = plan.amounts()
-        if not amounts.found:
-            console.say(f"{job.photos}: no file that looks like an image is here")
-        check_room(job.out, estimate(job, amounts).written_bytes)
-        plan.mark(job.limit)
-        return _Run(job, rooms, plan, amounts, listing, console).narrate()
+    scratch = paths.scratch_folder(job.out)
+    with opened(job.out):
+        manifest = Manifest(job.out)
+        heal(job.out, manifest)
+        with Plan(manifest, rooms.digests, scratch, rehash=job.rehash) as plan:
+            plan.add(listing.sources(job.out))
+            plan.mark(job.limit)
+            amounts = plan.amounts()
+            _check(job, plan, amounts, listing, console)
+            return _Run(job, rooms, plan, amounts, listing, console).narrate()
+
+
+def _check(job: Job, plan: Plan, amounts: Amounts, listing: Listing, console: Console) -> None:
+    """Raise FlowError where what was found cannot be meant, or the disk has no room for what is to come."""
+    if "." in listing.unreadable:
+        raise FlowError("the folder of photos cannot be read", job.photos, "check its permissions and the disk")
+    if not amounts.found and amounts.gone:
+        what = f"no photo is here, and {amounts.gone} were at the last run"
+        raise FlowError(
+            what, job.photos, "check that the disk is there; to give the photos up, remove the output folder"
+        )
+    if foreign := plan.foreign():
+        what = f"{uri_path(foreign[0])} has the row of {uri_path(foreign[1])} in this output folder and is still there"
+        raise FlowError(what, str(job.out), "choose an output folder for each folder of photos")
+    for folder in listing.unreadable:
+        console.say(f"{folder}: this folder cannot be read; what is below it stays as it was")
+    if not amounts.found:
+        console.say(f"{job.photos}: no file that looks like an image is here")
+    check_room(job.out, estimate(job, amounts).written_bytes)
 
 
 def _prepare(job: Job) -> tuple[Rooms, Listing]:
@@ -89,7 +109,7 @@ class _Run:
     def narrate(self) -> Summary:
         """Load the models, by the side of Prefect's server where one is wanted, and narrate."""
         with ExitStack() as stack:
-            server = stack.enter_context(TemporaryServer()) if self._needs_server() else None
+            server = self._start_server(stack)
             stop = Stop(self.console.say, server.stop if server is not None else lambda: None)
             stack.enter_context(stop.listening())
             if self.to_do:
@@ -99,8 +119,9 @@ class _Run:
             stages = Stages(self.rooms, self.plan, self.summary, stop, workers, self.console.advance)
 
             def body(call: Call, watchers: Sequence[Watcher]) -> Summary:
-                began = perf_counter()
-                with stop.listening(), self.console.progress(self.to_do):
+                with stop.listening(), self.console.progress(self.to_do), _once_begun():
+                    self._keep_account()
+                    began = perf_counter()
                     shards = cut(self.plan.works(), self.job.shard_size)
                     narrate(shards, stages, self.to_do, call, [self.console, *watchers])
                     self.summary.wall_s = perf_counter() - began
@@ -110,35 +131,46 @@ class _Run:
             return self._carry_out(body, server)
 
     def _report(self) -> None:
-        """Note which photos are gone or back, count up, and keep the run's account and page."""
+        """Note which photos are gone or found again, count up, and keep the run's account and page."""
         if self.summary.interrupted is None:
-            whole_folder = self.listing.paths is None
-            self._note(self.plan.gone(self.listing.unreadable, whole_folder=whole_folder), self.began)
-            self._note(self.plan.returned(), None)
+            gone = (row | {"missing_since": self.began} for row in self.plan.gone(self.listing.unreadable))
+            self._note(gone)
+            self._note(self.plan.found_again())
         self.summary.missing = self.plan.count_missing()
         self._check_counts()
+        self._keep_account()
+        news = self.summary.counts.committed or self.summary.noted
+        if self.summary.interrupted is None and (news or not paths.report_path(self.job.out).is_file()):
+            write_pages(self.job.out, self.plan.manifest, self.summary)
+
+    def _keep_account(self) -> None:
+        """Write the run's settings and numbers, as far as they are known."""
         place, scratch = paths.run_path(self.job.out, self.summary.run_id), paths.scratch_folder(self.job.out)
         write_json(place, account(self.job, self.summary, self.began), scratch)
-        counts = self.summary.counts
-        if counts.committed or self.summary.noted or not paths.report_path(self.job.out).is_file():
-            write_pages(self.job.out, self.plan.manifest, self.summary)
 
     def _check_counts(self) -> None:
         """Raise FlowError unless every source found has a row, those left for another run aside."""
         counts, rowless = self.summary.counts, self.plan.count_rowless()
-        if counts.found != self.amounts.found or rowless > counts.left:
-            what = f"{self.amounts.found} photos were found, {counts.found} are accounted for, {rowless} have no row"
+        if rowless > counts.left:
+            what = f"{self.amounts.found} photos were found, {rowless} have no row and only {counts.left} were left"
             raise FlowError(what, str(self.job.out), "this is our fault: run it again and report it")
 
-    def _note(self, rows: Iterator[Row], missing_since: datetime | None) -> None:
-        change = {"missing_since": missing_since, "run_id": self.summary.run_id, "committed_at": datetime.now(UTC)}
+    def _note(self, rows: Iterator[Row]) -> None:
+        """Commit rows that only changed in where their photo is."""
+        change = {"run_id": self.summary.run_id, "committed_at": datetime.now(UTC)}
         while batch := [row | change for row in islice(rows, ROWS_A_PART)]:
             self.plan.commit(batch)
             self.summary.noted += len(batch)
 
-    def _needs_server(self) -> bool:
-        """Return whether there is work to watch and the user has set up no server."""
-        return self.job.engine == "prefect" and self.to_do > 0 and configured_api_url() is None
+    def _start_server(self, stack: ExitStack) -> TemporaryServer | None:
+        """Start a server of our own where there is work to watch and the user has set up none."""
+        if self.job.engine == "none" or self.to_do == 0 or configured_api_url() is not None:
+            return None
+        try:
+            return stack.enter_context(TemporaryServer())
+        except OSError as error:
+            self.console.say(f"Prefect's temporary server cannot be started ({error}); the run goes on without it.")
+            return None
 
     def _carry_out(self, body: Body, server: TemporaryServer | None) -> Summary:
         """Run `body` under Prefect where it is wanted and can be had."""
@@ -163,5 +195,15 @@ def decoders(device: str) -> Executor:
     """Return the workers that open photos: processes where a GPU is to be fed, threads beside models on the CPU."""
     cores = os.cpu_count() or 1
     if device.startswith("cuda"):
-        return ProcessPoolExecutor(min(cores, 16), mp_context=get_context("spawn"))
+        hush = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's business alone
+        return ProcessPoolExecutor(min(cores, 16), get_context("spawn"), signal.signal, hush)
     return ThreadPoolExecutor(min(cores, 4), thread_name_prefix="decode")
+
+
+@contextmanager
+def _once_begun() -> Iterator[None]:
+    """Say of an error inside the block that the run had begun: it ends with another status than one that never did."""
+    try:
+        yield
+    except (FlowError, CaptionerError, SpeechError) as error:
+        raise BrokenOffError(str(error)) from error

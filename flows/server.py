@@ -12,11 +12,10 @@ import sys
 import tempfile
 import threading
 import tomllib
-import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Self
 
 START_LIMIT_S = 60.0
@@ -43,11 +42,12 @@ class TemporaryServer:
         """Start the server; returns before it answers."""
         self.home = Path(tempfile.mkdtemp(prefix="narrate-prefect-"))
         self._began = monotonic()
-        environment = os.environ | {"PREFECT_HOME": str(self.home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        environment |= {"PREFECT_HOME": str(self.home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
         environment |= {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "DO_NOT_TRACK": "1"}
         with (self.home / "server.log").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
-                [sys.executable, "-m", "flows.server", str(self.home)],
+                [sys.executable, "-P", "-m", "flows.server", str(self.home)],  # -P: no code from the user's folder
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -64,11 +64,12 @@ class TemporaryServer:
     def wait(self, limit_s: float = START_LIMIT_S) -> str | None:
         """Return the API's address once the server answers; None where it does not within `limit_s` of its start."""
         port = self._read_port(limit_s)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is no proxy's business
         while port and self._left(limit_s) > 0 and self._process.poll() is None:
-            with suppress(OSError, urllib.error.URLError):
-                url = f"http://127.0.0.1:{port}/api"
-                with urllib.request.urlopen(f"{url}/health", timeout=self._left(limit_s)):  # noqa: S310 - loopback
-                    return url
+            url = f"http://127.0.0.1:{port}/api"
+            with suppress(OSError), direct.open(f"{url}/health", timeout=self._left(limit_s)):
+                return url
+            sleep(0.1)
         return None
 
     def last_words(self) -> str:

@@ -14,7 +14,7 @@ from captioner.errors import OutOfMemoryError
 from captioner.photos import open_photo
 from captioner.records import Photo, Refusal
 from flows import paths
-from flows.clips import publish, remove_superseded
+from flows.clips import note_publishing, publish, remove_superseded
 from flows.inputs import uri_path
 from flows.plan import Plan
 from flows.records import Shard, Summary, Work
@@ -67,14 +67,12 @@ class Stages:
     def features(self, shard: Shard) -> None:
         """Encode the photos that need a caption."""
         for batch in self._batches("features", _open_works(shard, lambda work: not work.reuses_caption)):
-            self._encode(batch)
+            _one_by_one_where_it_fails(batch, self._encode)
 
     def captions(self, shard: Shard) -> None:
         """Decode features to captions."""
         for batch in self._batches("captions", [work for work in shard.works if work.features is not None]):
-            features = [work.features for work in batch if work.features is not None]
-            for work, caption in zip(batch, self.rooms.captioner.decode(features), strict=True):
-                work.caption, work.features = caption, None
+            _one_by_one_where_it_fails(batch, self._decode)
 
     def alt_text(self, shard: Shard) -> None:
         """Make alt text of captions by the policy."""
@@ -86,9 +84,7 @@ class Stages:
     def speech(self, shard: Shard) -> None:
         """Speak the alt texts that have no clip."""
         for batch in self._batches("speech", _open_works(shard, lambda work: not work.reuses_clip)):
-            waveforms = self.rooms.speaker.speak([_spoken_text(work) for work in batch])
-            for work, waveform in zip(batch, waveforms, strict=True):
-                work.waveform = waveform
+            _one_by_one_where_it_fails(batch, self._speak)
 
     def master_and_encode(self, shard: Shard) -> None:
         """Master the waveforms and write them as files out of everyone's sight."""
@@ -102,9 +98,12 @@ class Stages:
         time = datetime.now(UTC)
         rows = [make_row(work, self.rooms, self.summary.run_id, time) for work in shard.works]
         results = list(zip(shard.works, rows, strict=True))
-        publish(self.rooms.job.out, results)
+        out = self.rooms.job.out
+        note_publishing(out, results)
+        publish(out, results)
         self.plan.commit(rows)
-        remove_superseded(self.rooms.job.out, results)
+        remove_superseded(out, results)
+        paths.journal_path(out).unlink()
         tally(self.summary, results)
 
     def _timed(self, name: str, function: Stage, shard: Shard) -> None:
@@ -140,18 +139,19 @@ class Stages:
 
     def _encode(self, batch: Sequence[Work]) -> None:
         photos = [work.photo for work in batch if work.photo is not None]
-        try:
-            encoded = self.rooms.captioner.encode(photos)
-        except OutOfMemoryError as error:
-            if len(batch) == 1:
-                batch[0].failure = ("out-of-memory", str(error))
-                return
-            for work in batch:
-                self._encode([work])
-            return
-        for work, features in zip(batch, encoded, strict=True):
+        for work, features in zip(batch, self.rooms.captioner.encode(photos), strict=True):
             work.features = features
             work.photo = _without_pixels(work.photo)
+
+    def _decode(self, batch: Sequence[Work]) -> None:
+        features = [work.features for work in batch if work.features is not None]
+        for work, caption in zip(batch, self.rooms.captioner.decode(features), strict=True):
+            work.caption, work.features = caption, None
+
+    def _speak(self, batch: Sequence[Work]) -> None:
+        waveforms = self.rooms.speaker.speak([_spoken_text(work) for work in batch])
+        for work, waveform in zip(batch, waveforms, strict=True):
+            work.waveform = waveform
 
     def _finish(self, work: Work, path: Path) -> None:
         job = self.rooms.job
@@ -164,31 +164,45 @@ class Stages:
         work.waveform = None
 
 
-def open_uri(uri: str, side_px: int) -> Photo | Refusal | OSError:
+def open_uri(uri: str, side_px: int) -> Photo | Refusal | OSError | MemoryError:
     """Return the photo, why its file is at fault, or the system's own error; runs in a worker."""
     try:
         return open_photo(uri_path(uri), side_px)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         return error
 
 
-def _take_in(work: Work, outcome: Photo | Refusal | OSError) -> None:
-    if isinstance(outcome, OSError):
-        gone = outcome.errno == errno.ENOENT
-        message = (
-            "the photo went away before it was read; it is tried again at the next run"
-            if gone
-            else (
-                f"the photo cannot be read ({outcome.strerror or outcome}); check the disk and the file's permissions"
-            )
-        )
-        work.failure = ("vanished" if gone else "unreadable", message)
-        return
-    work.sha256 = outcome.sha256
-    if isinstance(outcome, Refusal):
-        work.refusal = outcome
+def _one_by_one_where_it_fails(batch: Sequence[Work], function: Callable[[Sequence[Work]], None]) -> None:
+    """Call `function` on the batch; where a model or the memory fails, on each photo alone: only the culprit fails."""
+    try:
+        function(batch)
+    except (OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if len(batch) > 1:
+            for work in batch:
+                _one_by_one_where_it_fails([work], function)
+            return
+        memory = not isinstance(error, RuntimeError) or "memory" in str(error)
+        words = (str(error).splitlines() or ["out of memory"])[0]
+        message = f"{words}; it is tried again at the next run"
+        batch[0].failure = ("out-of-memory" if memory else "model-error", message)
+
+
+def _take_in(work: Work, outcome: Photo | Refusal | OSError | MemoryError) -> None:
+    if isinstance(outcome, Photo):
+        work.sha256, work.photo = outcome.sha256, outcome
+    elif isinstance(outcome, Refusal):
+        work.sha256, work.refusal = outcome.sha256, outcome
     else:
-        work.photo = outcome
+        work.failure = _failure(outcome)
+
+
+def _failure(error: OSError | MemoryError) -> tuple[str, str]:
+    """Return the reason and message of a photo that could not be read."""
+    if isinstance(error, MemoryError):
+        return "out-of-memory", "the photo does not fit into memory; it is tried again at the next run"
+    if error.errno == errno.ENOENT:
+        return "vanished", "the photo went away before it was read; it is tried again at the next run"
+    return "unreadable", f"the photo cannot be read ({error.strerror or error}); check the disk and its permissions"
 
 
 def _open_works(shard: Shard, wanted: Callable[[Work], bool]) -> list[Work]:

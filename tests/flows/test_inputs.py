@@ -107,9 +107,26 @@ def test_a_folder_that_is_not_there_is_refused_with_its_name():
         list_photos("no/such")
 
 
-def test_a_glob_without_a_match_is_refused(tmp_path: Path):
-    with pytest.raises(FlowError, match="no photo matches"):
-        list_photos(str(tmp_path / "*.jpg"))
+def test_a_list_without_a_photo_is_refused(tmp_path: Path):
+    (tmp_path / "list.txt").write_text("# nothing\n")
+    with pytest.raises(FlowError, match="the list names no photo"):
+        list_photos(str(tmp_path / "list.txt"))
+
+
+def test_a_glob_skips_what_a_folder_skips_and_ends_at_loops(tmp_path: Path):
+    touch(tmp_path / "@eaDir" / "a.jpg", tmp_path / "out" / "b.jpg", tmp_path / "x" / "c.jpg")
+    (tmp_path / "x" / "loop").symlink_to(tmp_path)
+    (tmp_path / "x" / "other").symlink_to(tmp_path)
+
+    assert ids(tmp_path / "**" / "*.jpg", tmp_path / "out") == ["x/c.jpg"]
+
+
+def test_the_ids_of_a_glob_stay_when_more_comes_to_match(tmp_path: Path):
+    touch(tmp_path / "2024" / "a.jpg")
+    before = ids(tmp_path / "*" / "*.jpg")
+    touch(tmp_path / "2025" / "b.jpg")
+
+    assert ids(tmp_path / "*" / "*.jpg") == [*before, "2025/b.jpg"]
 
 
 @given(

@@ -14,13 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from narrating import BROKEN, Runs, make_photo, make_photos, settled_rows
 
+from captioner.captioning import Captioner
+from captioner.errors import OutOfMemoryError
 from captioner.records import Photo
 from flows.errors import FlowError
 from flows.inputs import looks_like_image, path_uri
-from flows.manifest import REASONS
+from flows.manifest import REASONS, Manifest
 from flows.output import opened
 from flows.run import decoders
 from flows.stages import open_uri
+from speech.errors import BadAudioError
+from speech.speaking import Speaker
 
 SOME = (
     "rotated.jpg",
@@ -325,6 +329,7 @@ def test_what_a_killed_run_left_half_done_is_cleared(runs: Runs):
     scratch.mkdir(parents=True)
     (scratch / "part-000000.tmp").write_bytes(b"half")
     (scratch / "clip-1-abc.mp3").write_bytes(b"half")
+    (scratch / ".clip-1-abc.mp3-x.part").write_bytes(b"half")
     runs.run()
 
     assert [path.name for path in scratch.iterdir() if path.name != "lock"] == []
@@ -363,3 +368,137 @@ def test_worker_processes_open_photos_as_threads_do():
         assert type(one) is type(other)
         assert one.sha256 == other.sha256
         assert not isinstance(one, Photo) or (one.pixels == other.pixels).all()
+
+
+def rows_name_their_clips(runs: Runs) -> bool:
+    """Return whether every clip is the one that its row has the hash of, and no clip is without a row."""
+    rows = runs.rows()
+    expected = {row["audio_path"]: row["audio_sha256"] for _, row in rows.iterrows() if pd.notna(row["audio_path"])}
+    return {path: hashlib.sha256(sound).hexdigest() for path, sound in runs.clips().items()} == expected
+
+
+def test_photos_that_swap_names_keep_their_own_words_and_sound(runs: Runs):
+    first, second = make_photos(runs.photos, 2)
+    runs.run()
+    before = runs.clips()
+    first.rename(runs.photos / "x.png")
+    second.rename(first)
+    (runs.photos / "x.png").rename(second)
+
+    assert made(runs.run()) == (0, 0)
+    assert runs.clips() == {
+        "audio/000.png.mp3": before["audio/001.png.mp3"],
+        "audio/001.png.mp3": before["audio/000.png.mp3"],
+    }
+    assert rows_name_their_clips(runs)
+
+
+def test_a_photo_put_in_front_of_numbered_ones_is_the_only_one_described(runs: Runs):
+    paths = make_photos(runs.photos, 4)
+    runs.run()
+    for number, path in reversed(list(enumerate(paths))):
+        path.rename(runs.photos / f"{number + 1:03d}.png")
+    make_photo(runs.photos / "000.png", 77)
+
+    assert made(runs.run()) == (1, 1)
+    assert rows_name_their_clips(runs)
+
+
+class Killed(BaseException):
+    """Ends a run where it stands."""
+
+
+def test_a_run_that_dies_between_its_clips_and_its_rows_is_healed(runs: Runs, monkeypatch: pytest.MonkeyPatch):
+    """The clips of the new loudness are in place, the rows still speak of the old: the old job comes back."""
+    make_photos(runs.photos, 2)
+    runs.run()
+    before = runs.clips()
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "commit", die)
+        with pytest.raises(Killed):
+            runs.run(profile="none")
+    assert runs.clips() != before
+
+    runs.run()
+
+    assert runs.clips() == before
+    assert rows_name_their_clips(runs)
+
+
+def test_a_text_that_cannot_be_spoken_any_more_keeps_its_clip_and_its_twins(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+):
+    make_photo(runs.photos / "a.png", 1)
+    shutil.copy(runs.photos / "a.png", runs.photos / "b.png")
+    runs.run()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BadAudioError("noise")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Speaker, "finish", refuse)
+        summary = runs.run(profile="none")
+
+    assert summary.counts.failed == 2
+    assert rows_name_their_clips(runs)
+    assert set(runs.rows()["reason"]) == {"bad-audio"}
+    assert runs.run(profile="none").counts.described == 2
+    assert runs.rows()["reason"].isna().all()
+
+
+@pytest.mark.parametrize("method", ["encode", "decode"])
+def test_a_photo_that_does_not_fit_into_memory_fails_alone(runs: Runs, monkeypatch: pytest.MonkeyPatch, method: str):
+    make_photos(runs.photos, 3)
+    poison = hashlib.sha256((runs.photos / "001.png").read_bytes()).hexdigest()
+    real = getattr(Captioner, method)
+
+    def work(captioner: Captioner, batch: list[object]) -> object:
+        if any(one.sha256 == poison for one in batch):
+            raise OutOfMemoryError("does not fit")
+        return real(captioner, batch)
+
+    monkeypatch.setattr(Captioner, method, work)
+    summary = runs.run()
+
+    assert (summary.counts.described, summary.counts.failed) == (2, 1)
+    assert runs.rows().loc["001.png", "reason"] == "out-of-memory"
+    assert rows_name_their_clips(runs)
+
+
+def test_photos_of_another_folder_never_take_the_rows_of_those_that_are_still_there(runs: Runs, tmp_path: Path):
+    make_photo(runs.photos / "a.png", 1)
+    runs.run()
+    make_photo(tmp_path / "other" / "a.png", 2)
+
+    with pytest.raises(FlowError, match="choose an output folder for each folder of photos"):
+        runs.run(photos=str(tmp_path / "other"))
+    assert rows_name_their_clips(runs)
+
+
+def test_a_folder_that_moved_keeps_its_rows_and_they_say_where_it_is(runs: Runs, tmp_path: Path):
+    make_photo(runs.photos / "a.png", 1)
+    runs.run()
+    moved = runs.photos.rename(tmp_path / "moved")
+
+    assert made(runs.run(photos=str(moved))) == (0, 0)
+    assert runs.rows().loc["a.png", "uri"] == (moved / "a.png").as_uri()
+
+
+def test_a_folder_that_is_suddenly_empty_is_no_nights_work_done(runs: Runs):
+    path = make_photo(runs.photos / "a.png", 1)
+    runs.run()
+    path.unlink()
+
+    with pytest.raises(FlowError, match="no photo is here, and 1 were at the last run"):
+        runs.run()
+
+
+def test_a_list_that_names_a_photo_twice_has_one_row(runs: Runs, tmp_path: Path):
+    path = make_photo(runs.photos / "a.png", 1)
+    (tmp_path / "list.txt").write_text(f"photos/a.png\n{path}\nphotos/../photos/a.png\n")
+
+    assert runs.run(photos=str(tmp_path / "list.txt")).counts.found == 1

@@ -18,6 +18,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
     while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def start(runs: Runs, *options: str, **settings: object) -> "subprocess.Popen[str]":
