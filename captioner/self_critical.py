@@ -26,8 +26,11 @@ CAPTIONS_DRAWN = 5
 """C."""
 FEWEST_REFERENCES = 4
 """Photos with fewer captions are left out: one reference says little about a caption."""
-RATE = 4e-5
-"""Highest learning rate."""
+
+
+def gently(settings: Settings) -> Settings:
+    """Return the settings of this phase: small steps, a short memory, the encoder left alone."""
+    return replace(settings, peak_rate=5e-5, tune_share=1.0, warm_up_steps=30, average_keep=0.99)
 
 
 class SelfCritical(Trainer):
@@ -90,7 +93,7 @@ class SelfCritical(Trainer):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, and return the exit status: 0 done, 2 could not start."""
-    settings = replace(parse(arguments, "captioner.self_critical"), peak_rate=RATE, tune_share=1.0)
+    settings = gently(parse(arguments, "captioner.self_critical"))
     try:
         if settings.start is None:
             raise DataError("no captioner to go on from", "--start", "give the folder that captioner.train wrote")

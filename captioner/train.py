@@ -57,6 +57,10 @@ class Settings:
     """Highest learning rate of the Transformer."""
     encoder_rate: float = 1e-4
     """Highest learning rate of the encoder's upper part."""
+    warm_up_steps: int = 150
+    """Steps over which the learning rate rises, and again over which the encoder's does."""
+    average_keep: float = 0.998
+    """Share of the running average that each step keeps."""
     tune_share: float = 0.25
     """Share of the steps after which the encoder's upper part is trained too; 1: never."""
     min_count: int = 4
@@ -75,10 +79,8 @@ class Settings:
     """Everything random follows from it and the step's number."""
 
 
-WARM_UP_STEPS = 150
 TIMED_STEPS = 20
 LABEL_SMOOTHING = 0.1
-EMA_KEEP = 0.998
 CLIP_NORM = 1.0
 LONGEST_TRAINED = 20
 """Tokens of a caption that are learned from, the end included; what is longer (one in fifty) is cut."""
@@ -201,8 +203,9 @@ class Trainer:
 
     def _set_rates(self) -> None:
         total = self.total or 10**9
-        share = rate_share(self.step, total)
-        tuned = min(1.0, max(0.0, (self.step - self.settings.tune_share * total) / WARM_UP_STEPS))
+        warm_up = self.settings.warm_up_steps
+        share = rate_share(self.step, total, warm_up)
+        tuned = min(1.0, max(0.0, (self.step - self.settings.tune_share * total) / warm_up))
         rates = (self.settings.peak_rate * share, self.settings.encoder_rate * share * tuned)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -210,7 +213,7 @@ class Trainer:
             parameter.requires_grad_(tuned > 0)
 
     def _average(self) -> None:
-        keep = min(EMA_KEEP, (1 + self.step) / (10 + self.step))
+        keep = min(self.settings.average_keep, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for mean, new in zip(self.averaged, self.groups[0] + self.groups[1], strict=True):
                 mean.lerp_(new, 1 - keep)
@@ -267,11 +270,11 @@ def trained_groups(parts: Parts) -> list[list[nn.Parameter]]:
     return [list(parts.model.parameters()), [parameter for one in tuned for parameter in one.parameters()]]
 
 
-def rate_share(step: int, total: int) -> float:
+def rate_share(step: int, total: int, warm_up: int) -> float:
     """Return the share of the peak learning rate at a step: linear warm-up, then a cosine down to 2 %."""
-    if step < WARM_UP_STEPS:
-        return (step + 1) / WARM_UP_STEPS
-    done = (step - WARM_UP_STEPS) / max(1, total - WARM_UP_STEPS)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    done = (step - warm_up) / max(1, total - warm_up)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
@@ -286,6 +289,7 @@ def parse(arguments: Sequence[str] | None, program: str) -> Settings:
     parser.add_argument("--data", type=Path, required=True, help="folder with photos and captions")
     parser.add_argument("--out", type=Path, required=True, help="folder for the state, the log and the model")
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to train")
+    parser.add_argument("--steps", type=int, help="how many steps to train, instead of minutes")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--start", type=Path, help="name or folder of a captioner to go on from")
     parser.add_argument("--name", default=Settings.name, help="what users will call the captioner")
