@@ -56,7 +56,7 @@ def test_a_temporary_server_ends_with_the_process_that_started_it():
 
 
 def test_a_temporary_server_that_does_not_come_up_is_said_in_one_line_and_the_run_goes_on(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     make_photos(runs.photos, 1)
     monkeypatch.setattr(TemporaryServer, "wait", lambda _self: None)
@@ -64,7 +64,7 @@ def test_a_temporary_server_that_does_not_come_up_is_said_in_one_line_and_the_ru
     summary = runs.run(engine="prefect")
 
     assert summary.counts.described == 1
-    assert "did not come up" in capsys.readouterr().err
+    assert "did not come up" in capfd.readouterr().err
 
 
 def test_an_api_that_cannot_be_reached_is_said_in_one_line_and_the_run_goes_on(runs: Runs):

@@ -95,3 +95,18 @@ def test_a_killed_run_leaves_only_whole_files_and_the_next_one_finishes(runs: Ru
 
     assert summary.counts.taken_over == done
     assert sorted(runs.clips()) == sorted(runs.rows()["audio_path"])
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_under_prefect_ends_the_run_as_it_does_without(runs: Runs, number: signal.Signals, status: int):
+    make_photos(runs.photos, 400)
+    process = start(runs, shard_size=4, engine="prefect")
+    wait_for(runs.out / "manifest" / "part-000000.parquet", process)
+    process.send_signal(number)
+    out, said = process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == status
+    assert "Stopping after the batch in hand" in said
+    assert "Traceback" not in said
+    assert "left for another run" in out.splitlines()[-1]
+    assert len(runs.rows()) % 4 == 0
