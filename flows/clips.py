@@ -53,17 +53,37 @@ def _stage(origin: Path, final: Path, scratch: Path) -> Path | None:
         return None
     temporary = scratch / f"link-{hashlib.sha256(os.fsencode(final)).hexdigest()[:16]}.tmp"
     temporary.unlink(missing_ok=True)
-    try:
-        os.link(origin, temporary)
-    except OSError:  # a file system without hard links, or too many of them
-        shutil.copyfile(origin, temporary)
+    _link_or_copy(origin, temporary)
     return temporary
+
+
+def _link_or_copy(origin: Path, other: Path) -> None:
+    try:
+        os.link(origin, other)
+    except OSError:  # a file system without hard links, or too many of them
+        shutil.copyfile(origin, other)
 
 
 def remove_superseded(out: Path, results: Results) -> None:
     """Remove the clips that rows named before and no longer do: another format, or a photo that is broken now."""
     for path in _superseded(results):
         (out / path).unlink(missing_ok=True)
+
+
+def keep_replaced(out: Path, results: Results) -> list[Row]:
+    """Return the rows that another photo is about to take, with their clips put aside under names of their own.
+
+    Numbered photos that all moved up by one would otherwise lose what the first of the next shard needs.
+    """
+    kept = []
+    for work, row in results:
+        before = work.row_before
+        if before is not None and before["audio_path"] is not None and before["sha256"] != row["sha256"]:
+            aside = paths.scratch_folder(out) / f"past-{before['sha256']}{Path(before['audio_path']).suffix}"
+            if not aside.exists() and (out / before["audio_path"]).is_file():
+                _link_or_copy(out / before["audio_path"], aside)
+            kept.append(before | {"audio_path": aside.relative_to(out).as_posix()})
+    return kept
 
 
 def note_publishing(out: Path, results: Results) -> None:

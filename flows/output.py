@@ -50,6 +50,7 @@ def opened(out: Path) -> Iterator[None]:
         _clear(scratch)
         yield
     finally:
+        _clear(scratch)
         holder.unlink(missing_ok=True)
         lock.release()
 

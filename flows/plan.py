@@ -1,5 +1,6 @@
 """What is left to do: sources against manifest against digests, in a scratch SQLite file so that memory stays flat."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ CREATE TABLE found (id TEXT PRIMARY KEY, uri TEXT, size_bytes INTEGER, mtime_us 
 CREATE TABLE done (id TEXT PRIMARY KEY, part INTEGER, sha256 TEXT, size_bytes INTEGER, mtime_us INTEGER, uri TEXT,
     status TEXT, reason TEXT, captioner_digest TEXT, alt_text_digest TEXT, voice_digest TEXT, audio_digest TEXT,
     audio_path TEXT, missing INTEGER) WITHOUT ROWID;
+CREATE TABLE past (sha256 TEXT PRIMARY KEY, row TEXT) WITHOUT ROWID;
 CREATE INDEX done_sha256 ON done (sha256);
 CREATE INDEX done_place ON done (part, id);
 """
@@ -187,7 +189,17 @@ class Plan:
             ORDER BY (voice_digest = :voice AND audio_digest = :audio) DESC, id LIMIT 8"""
         found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchall()
         best = next((place for place in found if self._clip_exists(place[2])), found[0] if found else None)
-        return self.manifest.row(best[0], best[1]) if best else None
+        return self.manifest.row(best[0], best[1]) if best else self._recall(sha256)
+
+    def remember(self, rows: Iterable[Row]) -> None:
+        """Keep rows that this run replaces with another photo's: their own photo may come under another name."""
+        kept = [(row["sha256"], json.dumps(row, default=str)) for row in rows]
+        self._base.executemany("INSERT OR REPLACE INTO past VALUES (?, ?)", kept)
+
+    def _recall(self, sha256: str) -> Row | None:
+        found = self._base.execute("SELECT row FROM past WHERE sha256 = ?", (sha256,)).fetchone()
+        row: Row | None = json.loads(found[0]) if found else None
+        return row if row is not None and self.digests.caption_holds(row) else None
 
     def found_again(self) -> Iterator[Row]:
         """Yield the rows that need no work but whose photo was gone, or has moved with its folder, as they are now."""

@@ -14,7 +14,7 @@ from captioner.errors import OutOfMemoryError
 from captioner.photos import open_photo
 from captioner.records import Photo, Refusal
 from flows import paths
-from flows.clips import note_publishing, publish, remove_superseded
+from flows.clips import keep_replaced, note_publishing, publish, remove_superseded
 from flows.inputs import uri_path
 from flows.plan import Plan
 from flows.records import Shard, Summary, Work
@@ -99,6 +99,7 @@ class Stages:
         rows = [make_row(work, self.rooms, self.summary.run_id, time) for work in shard.works]
         results = list(zip(shard.works, rows, strict=True))
         out = self.rooms.job.out
+        self.plan.remember(keep_replaced(out, results))
         note_publishing(out, results)
         publish(out, results)
         self.plan.commit(rows)

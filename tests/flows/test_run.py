@@ -393,14 +393,15 @@ def test_photos_that_swap_names_keep_their_own_words_and_sound(runs: Runs):
     assert rows_name_their_clips(runs)
 
 
-def test_a_photo_put_in_front_of_numbered_ones_is_the_only_one_described(runs: Runs):
-    paths = make_photos(runs.photos, 4)
+@pytest.mark.parametrize("shard_size", [2, 64])
+def test_a_photo_put_in_front_of_numbered_ones_is_the_only_one_described(runs: Runs, shard_size: int):
+    paths = make_photos(runs.photos, 6)
     runs.run()
     for number, path in reversed(list(enumerate(paths))):
         path.rename(runs.photos / f"{number + 1:03d}.png")
     make_photo(runs.photos / "000.png", 77)
 
-    assert made(runs.run()) == (1, 1)
+    assert made(runs.run(shard_size=shard_size)) == (1, 1)
     assert rows_name_their_clips(runs)
 
 
