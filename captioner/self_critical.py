@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from captioner.bundle import Bundle
-from captioner.dataset import Data, find_data
+from captioner.dataset import Data
 from captioner.decoding import sample
-from captioner.errors import CaptionerError, DataError
+from captioner.errors import DataError
 from captioner.metrics import CiderD, ptb_like
 from captioner.tokenizer import END, PADDING, START
-from captioner.train import CLIP_NORM, Settings, Trainer, new_bundle, parse, say
+from captioner.train import CLIP_NORM, Settings, Trainer, parse, run_command, say
 
 CAPTIONS_DRAWN = 5
 """C."""
@@ -92,18 +92,12 @@ class SelfCritical(Trainer):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, and return the exit status: 0 done, 2 could not start."""
+    """Run the second phase of training and return the exit status."""
     settings = gently(parse(arguments, "captioner.self_critical"))
-    try:
-        if settings.start is None:
-            raise DataError("no captioner to go on from", "--start", "give the folder that captioner.train wrote")
-        data = find_data(settings.data)
-        settings.out.mkdir(parents=True, exist_ok=True)
-        SelfCritical(settings, data, new_bundle(data, settings)).run()
-    except CaptionerError as error:
-        say(f"error: {error}")
+    if settings.start is None:
+        say("error: no captioner to go on from; give the folder that captioner.train wrote as --start")
         return 2
-    return 0
+    return run_command(settings, SelfCritical)
 
 
 if __name__ == "__main__":

