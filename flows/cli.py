@@ -10,6 +10,7 @@ import click
 from captioner.errors import CaptionerError
 from flows.errors import BrokenOffError, FlowError
 from flows.options import job_options
+from flows.stopping import ending_at_once
 from speech.errors import SpeechError
 
 DONE, FAILED, NOT_STARTED = 0, 1, 2
@@ -72,12 +73,12 @@ def doctor() -> None:
 def main() -> None:
     """Run the command line; errors come in one line, with a traceback only under --debug."""
     try:
-        narrate(standalone_mode=False)
+        with ending_at_once():
+            narrate(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(NOT_STARTED)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Stopped; what was committed stands.", err=True)
+    except click.Abort:
         sys.exit(130)
     except BrokenOffError as error:
         _fail(f"narrate: {error}; what was committed stands", FAILED)

@@ -102,9 +102,17 @@ def heal(out: Path, manifest: Manifest) -> None:
     expected = {row["audio_path"]: row["audio_sha256"] for row in rows if row["audio_path"] in noted}
     for path in sorted(noted):
         clip = out / path
-        if clip.is_file() and hashlib.sha256(clip.read_bytes()).hexdigest() != expected.get(path):
-            clip.unlink()
+        if hash_of(clip) != expected.get(path):
+            clip.unlink(missing_ok=True)
     journal.unlink()
+
+
+def hash_of(clip: Path) -> str | None:
+    """Return the SHA-256 of a clip's bytes; None where there is no such file."""
+    try:
+        return hashlib.sha256(clip.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _superseded(results: Results) -> set[str]:

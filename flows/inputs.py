@@ -131,7 +131,11 @@ def read_list(path: Path) -> list[Path]:
         mend = "give a folder, a photo, or a UTF-8 text file with one path a line"
         raise FlowError("this is neither a photo nor a list of photos", str(path), mend) from error
     names = dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    return list(dict.fromkeys(Path(os.path.abspath(path.parent / Path(name).expanduser())) for name in names))
+    found = dict.fromkeys(Path(os.path.abspath(path.parent / Path(name).expanduser())) for name in names)
+    for name in found:
+        if name.is_dir():
+            raise FlowError(f"the list names a folder ({name})", str(path), "list photos, or narrate the folder itself")
+    return list(found)
 
 
 def common_parent(paths: list[Path]) -> Path:

@@ -3,13 +3,21 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from flows.errors import FlowError
 
 Format = Literal["mp3", "wav", "flac", "ogg", "opus"]
+
+
+def _not_empty(value: object) -> object:
+    """Refuse an empty path: it comes of an unset variable, and would mean the current folder."""
+    if value == "":
+        raise PydanticCustomError("empty", "the path is empty")
+    return value
 
 
 class Job(BaseModel):
@@ -17,10 +25,12 @@ class Job(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    photos: str = Field(
+    photos: Annotated[str, BeforeValidator(_not_empty)] = Field(
         description="Folder of photos, a glob such as 'photos/**/*.jpg', or a text file with one path a line."
     )
-    out: Path = Field(description="Folder for the manifest, the clips and the report; made where it is missing.")
+    out: Annotated[Path, BeforeValidator(_not_empty)] = Field(
+        description="Folder for the manifest, the clips and the report; made where it is missing."
+    )
     format: Format = Field("mp3", description="File format of the clips.")
     captioner: str = Field("narrator-lite", description="Name or folder of the captioner.")
     voice: str = Field("narrator", description="Name or folder of the voice.")

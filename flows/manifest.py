@@ -20,10 +20,13 @@ VERSION = 1
 ROWS_A_PART = 512
 """New rows fill the last part up to this many, then a new part begins."""
 
+DEAD_LINK = "dead-link"
+"""Reason of status `refused` for a symbolic link that leads nowhere."""
+
 FAILURES = ("unreadable", "vanished", "out-of-memory", "model-error", "unspeakable", "bad-audio")
 """Reasons of status `failed`: we, the disk or the models are at fault; they are tried again at the next run."""
 
-REASONS = (*REFUSALS, *FAILURES)
+REASONS = (*REFUSALS, DEAD_LINK, *FAILURES)
 """Every value of the column `reason`: a closed list."""
 
 _TIME = pa.timestamp("us", tz="UTC")

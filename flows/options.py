@@ -1,7 +1,6 @@
 """The options of `narrate run`, one for each field of the Job, so that a setting is described in one place."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
@@ -24,7 +23,7 @@ def job_options(command: Command) -> Command:
 
 def _parameter(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     if name in ARGUMENTS:
-        return click.argument(name, required=False, type=click.Path(path_type=Path) if name == "out" else str)
+        return click.argument(name, required=False)
     flag = "--" + name.replace("_", "-")
     if field.annotation is bool:
         return click.option(flag, name, is_flag=True, default=None, help=field.description)

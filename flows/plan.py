@@ -59,14 +59,16 @@ class Digests:
     """Mastering and encoding."""
 
     def caption_holds(self, row: Row) -> bool:
-        """Return whether the caption and alt text of `row` are what would be made now."""
-        wanted = (self.captioner, self.alt_text)
-        return row["status"] == "described" and (row["captioner_digest"], row["alt_text_digest"]) == wanted
+        """Return whether the caption of `row` is what would be made now."""
+        return bool(row["status"] == "described" and row["captioner_digest"] == self.captioner)
 
-    def clip_holds(self, row: Row) -> bool:
-        """Return whether the clip of `row` is what would be made now."""
-        wanted = (self.voice, self.audio)
-        return self.caption_holds(row) and (row["voice_digest"], row["audio_digest"]) == wanted
+    def words_hold(self, row: Row) -> bool:
+        """Return whether the alt text of `row` is what would be made now."""
+        return self.caption_holds(row) and row["alt_text_digest"] == self.alt_text
+
+    def sound_holds(self, row: Row) -> bool:
+        """Return whether the clip of `row` is what would be made now of the same alt text."""
+        return (row["voice_digest"], row["audio_digest"]) == (self.voice, self.audio)
 
 
 @dataclass
@@ -185,8 +187,8 @@ class Plan:
     def reusable(self, sha256: str) -> Row | None:
         """Return the committed row for the same bytes that saves the most work: with its clip, or only its words."""
         query = """SELECT part, id, audio_path FROM done WHERE sha256 = :sha256 AND status = 'described'
-            AND captioner_digest = :captioner AND alt_text_digest = :alt_text
-            ORDER BY (voice_digest = :voice AND audio_digest = :audio) DESC, id LIMIT 8"""
+            AND captioner_digest = :captioner ORDER BY (alt_text_digest = :alt_text) DESC,
+            (voice_digest = :voice AND audio_digest = :audio) DESC, id LIMIT 8"""
         found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchall()
         best = next((place for place in found if self._clip_exists(place[2])), found[0] if found else None)
         return self.manifest.row(best[0], best[1]) if best else self._recall(sha256)
@@ -259,7 +261,10 @@ class Plan:
         return count
 
     def _clip_exists(self, audio_path: str | None) -> bool:
-        return audio_path is not None and (self.manifest.out / audio_path).is_file()
+        try:
+            return audio_path is not None and (self.manifest.out / audio_path).stat().st_size > 0
+        except OSError:
+            return False
 
 
 def _can_be_read(photo_id: str) -> bool:

@@ -49,7 +49,7 @@ class Work:
     reused: Row | None = None
     """Words and sound that a committed row has for the same bytes and settings; None where nothing fits."""
     reuses_caption: bool = False
-    """Whether `reused` holds for the caption and the alt text."""
+    """Whether `reused` holds for the caption."""
     reuses_clip: bool = False
     """Whether `reused` holds for the clip too."""
     features: "Features | None" = None

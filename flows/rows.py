@@ -58,7 +58,7 @@ def _photo_columns(work: Work) -> Row:
 
 
 def _word_columns(work: Work, rooms: Rooms) -> Row:
-    if work.reuses_caption and work.reused is not None:
+    if work.alt_text is None and work.reused is not None:
         return {name: work.reused[name] for name in _WORDS}
     caption, alt_text, captioner = work.caption, work.alt_text, rooms.captioner_info
     if caption is None or alt_text is None:

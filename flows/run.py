@@ -111,7 +111,6 @@ class _Run:
         with ExitStack() as stack:
             server = self._start_server(stack)
             stop = Stop(self.console.say, server.stop if server is not None else lambda: None)
-            stack.enter_context(stop.listening())
             if self.to_do:
                 self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
                 self.rooms.load()

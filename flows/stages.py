@@ -12,12 +12,13 @@ from time import perf_counter
 from captioner.alt_text import make_alt_text
 from captioner.errors import OutOfMemoryError
 from captioner.photos import open_photo
-from captioner.records import Photo, Refusal
+from captioner.records import Caption, Photo, Refusal
 from flows import paths
-from flows.clips import keep_replaced, note_publishing, publish, remove_superseded
+from flows.clips import hash_of, keep_replaced, note_publishing, publish, remove_superseded
 from flows.inputs import uri_path
+from flows.manifest import DEAD_LINK
 from flows.plan import Plan
-from flows.records import Shard, Summary, Work
+from flows.records import Row, Shard, Summary, Work
 from flows.report import tally
 from flows.rooms import Rooms
 from flows.rows import make_row
@@ -79,7 +80,7 @@ class Stages:
         policy, language = self.rooms.job.policy, self.rooms.captioner_info.language
         for batch in self._batches("alt text", [work for work in shard.works if work.caption is not None]):
             for work in batch:
-                work.alt_text = make_alt_text(work.caption.text, policy, language) if work.caption else None
+                self._word(work, policy, language)
 
     def speech(self, shard: Shard) -> None:
         """Speak the alt texts that have no clip."""
@@ -132,11 +133,19 @@ class Stages:
         """Find committed words and sound for the same bytes."""
         if not work.is_open or work.sha256 is None:
             return
-        work.reused = self.plan.reusable(work.sha256)
-        if work.reused is not None:
-            work.reuses_caption, work.photo = True, None
-            clip = self.rooms.job.out / (work.reused["audio_path"] or "")
-            work.reuses_clip = self.plan.digests.clip_holds(work.reused) and clip.is_file()
+        row = work.reused = self.plan.reusable(work.sha256)
+        if row is None:
+            return
+        work.reuses_caption, work.photo = True, None
+        if self.plan.digests.words_hold(row):
+            self._look_up_clip(work, row)
+        else:  # another policy: the same caption in other words
+            work.caption = Caption(row["caption"], row["mean_logprob"], row["captioner_digest"])
+
+    def _look_up_clip(self, work: Work, row: Row) -> None:
+        """Find out whether the row's clip is what would be made now, and is whole."""
+        clip = self.rooms.job.out / (row["audio_path"] or "")
+        work.reuses_clip = self.plan.digests.sound_holds(row) and hash_of(clip) == row["audio_sha256"]
 
     def _encode(self, batch: Sequence[Work]) -> None:
         photos = [work.photo for work in batch if work.photo is not None]
@@ -148,6 +157,12 @@ class Stages:
         features = [work.features for work in batch if work.features is not None]
         for work, caption in zip(batch, self.rooms.captioner.decode(features), strict=True):
             work.caption, work.features = caption, None
+
+    def _word(self, work: Work, policy: str, language: str) -> None:
+        if work.caption is not None:
+            work.alt_text = make_alt_text(work.caption.text, policy, language)
+            if work.reused is not None and work.reused["alt_text"] == work.alt_text.text:
+                self._look_up_clip(work, work.reused)
 
     def _speak(self, batch: Sequence[Work]) -> None:
         waveforms = self.rooms.speaker.speak([_spoken_text(work) for work in batch])
@@ -167,9 +182,12 @@ class Stages:
 
 def open_uri(uri: str, side_px: int) -> Photo | Refusal | OSError | MemoryError:
     """Return the photo, why its file is at fault, or the system's own error; runs in a worker."""
+    path = uri_path(uri)
     try:
-        return open_photo(uri_path(uri), side_px)
+        return open_photo(path, side_px)
     except (OSError, MemoryError) as error:
+        if path.is_symlink() and not path.exists():
+            return Refusal(DEAD_LINK, "the link leads nowhere; mend it or remove it")
         return error
 
 
@@ -202,7 +220,7 @@ def _failure(error: OSError | MemoryError) -> tuple[str, str]:
     if isinstance(error, MemoryError):
         return "out-of-memory", "the photo does not fit into memory; it is tried again at the next run"
     if error.errno == errno.ENOENT:
-        return "vanished", "the photo went away before it was read; it is tried again at the next run"
+        return "vanished", "there is no such file any more; it is looked for again at the next run"
     return "unreadable", f"the photo cannot be read ({error.strerror or error}); check the disk and its permissions"
 
 

@@ -35,13 +35,8 @@ class Stop:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Handle SIGINT and SIGTERM inside the block; call it from the main thread, after any library that does so."""
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._handle) for number in signals}
-        try:
+        with handling(self._handle):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
@@ -54,3 +49,28 @@ class Stop:
         self._say(
             "Stopping after the batch in hand; its shard is dropped and done again next time. Once more stops at once."
         )
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """End the program by SystemExit at SIGINT or SIGTERM inside the block, where nothing begun could be lost."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(EXIT_STATUS[signal.Signals(number).name])
+
+    with handling(end):
+        yield
+
+
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM by `handler` inside the block; elsewhere than in the main thread do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

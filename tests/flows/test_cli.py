@@ -82,10 +82,10 @@ def test_a_second_run_says_that_all_is_taken_over(runs: Runs):
     assert runs.spawn().stdout.endswith("2 photos: 0 described, 2 taken over from before, 0 refused, 0 failed\n")
 
 
-def test_a_failed_photo_ends_with_status_one(runs: Runs):
-    (runs.photos / "gone.jpg").symlink_to("nowhere.jpg")
+def test_a_failed_photo_ends_with_status_one(runs: Runs, tmp_path: Path):
+    (tmp_path / "list.txt").write_text("photos/nowhere.jpg\n")
 
-    result = runs.spawn()
+    result = runs.spawn(photos=tmp_path / "list.txt")
 
     assert result.returncode == 1
     assert "1 vanished" in result.stdout
@@ -105,6 +105,8 @@ def test_a_failed_photo_ends_with_status_one(runs: Runs):
         ({"device": "cuda:99"}, "--device cuda:99"),
         ({"device": "toaster"}, "setting device"),
         ({"out": "/dev/null/out"}, "/dev/null/out"),
+        ({"photos": ""}, "setting photos: the path is empty"),
+        ({"out": ""}, "setting out: the path is empty"),
     ],
 )
 def test_a_run_that_cannot_start_says_why_in_one_line_and_ends_with_two(

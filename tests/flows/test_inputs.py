@@ -113,6 +113,14 @@ def test_a_list_without_a_photo_is_refused(tmp_path: Path):
         list_photos(str(tmp_path / "list.txt"))
 
 
+def test_a_list_that_names_a_folder_is_refused_with_its_name(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "list.txt").write_text("folder\n")
+
+    with pytest.raises(FlowError, match=r"the list names a folder \(.*folder\)"):
+        list_photos(str(tmp_path / "list.txt"))
+
+
 def test_a_glob_skips_what_a_folder_skips_and_ends_at_loops(tmp_path: Path):
     touch(tmp_path / "@eaDir" / "a.jpg", tmp_path / "out" / "b.jpg", tmp_path / "x" / "c.jpg")
     (tmp_path / "x" / "loop").symlink_to(tmp_path)

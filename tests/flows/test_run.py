@@ -17,6 +17,7 @@ from narrating import BROKEN, Runs, make_photo, make_photos, settled_rows
 from captioner.captioning import Captioner
 from captioner.errors import OutOfMemoryError
 from captioner.records import Photo
+from flows import stages
 from flows.errors import FlowError
 from flows.inputs import looks_like_image, path_uri
 from flows.manifest import REASONS, Manifest
@@ -208,19 +209,82 @@ def test_a_photo_that_breaks_loses_its_clip_and_says_why(runs: Runs):
     assert runs.clips() == {}
 
 
-def test_a_photo_that_cannot_be_read_keeps_its_words_and_clip_and_the_run_fails(runs: Runs):
-    """A described photo becomes a link to nowhere: we cannot read it, and that is no reason to lose what we know."""
+def test_a_photo_that_cannot_be_read_keeps_its_words_and_clip_and_the_run_fails(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+):
+    """The disk fails at a photo that changed: we cannot read it, and that is no reason to lose what we know."""
     path = make_photo(runs.photos / "a.png", 1)
     runs.run()
-    path.unlink()
-    path.symlink_to("nowhere.png")
+    os.utime(path, (1_000_000_000, 1_000_000_000))
 
-    summary = runs.run()
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "open_photo", fail)
+        summary = runs.run()
     row = runs.rows().loc["a.png"]
 
     assert summary.counts.failed == 1
-    assert (row["status"], row["reason"]) == ("described", "vanished")
-    assert (runs.out / row["audio_path"]).is_file()
+    assert (row["status"], row["reason"]) == ("described", "unreadable")
+    assert rows_name_their_clips(runs)
+    assert runs.run().counts.described == 1
+    assert pd.isna(runs.rows().loc["a.png", "reason"])
+
+
+def test_a_photo_that_vanishes_before_it_is_read_keeps_its_row_and_stops_nothing(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+):
+    paths = make_photos(runs.photos, 2)
+    runs.run()
+    os.utime(paths[0], (1_000_000_000, 1_000_000_000))
+    real = stages.open_photo
+
+    def vanish(path: Path, side_px: int) -> object:
+        path.unlink()
+        return real(path, side_px)
+
+    monkeypatch.setattr(stages, "open_photo", vanish)
+    runs.run()
+
+    assert runs.rows().loc["000.png", "status"] == "described"
+    assert pd.notna(runs.rows().loc["000.png", "missing_since"])
+    assert rows_name_their_clips(runs)
+
+
+def test_a_link_to_nowhere_is_refused_and_described_once_it_leads_somewhere(runs: Runs, tmp_path: Path):
+    (runs.photos / "a.png").symlink_to(tmp_path / "target.png")
+    assert runs.run().counts.refused == 1
+    assert runs.rows().loc["a.png", "reason"] == "dead-link"
+    assert runs.run().counts.taken_over == 1
+    make_photo(tmp_path / "target.png", 1)
+
+    assert runs.run().counts.described == 1
+
+
+def test_a_clip_that_was_emptied_is_spoken_again_and_never_shared(runs: Runs):
+    make_photo(runs.photos / "a.png", 1)
+    runs.run()
+    before = runs.clips()
+    (runs.out / "audio" / "a.png.mp3").write_bytes(b"")
+    shutil.copy(runs.photos / "a.png", runs.photos / "b.png")
+
+    assert made(runs.run()) == (0, 1)
+    assert set(runs.clips().values()) == set(before.values())
+    assert rows_name_their_clips(runs)
+
+
+def test_another_policy_words_again_and_speaks_only_what_changed(runs: Runs):
+    make_photos(runs.photos, 2)
+    runs.run()
+    before = runs.rows()["alt_text"]
+
+    same, other = runs.run(policy="short-125"), runs.run(policy="plain")
+
+    assert made(same) == (0, 0)
+    assert made(other) == (0, 2)
+    assert (runs.rows()["alt_text"] != before).all()
+    assert rows_name_their_clips(runs)
 
 
 def test_a_clip_that_was_deleted_is_spoken_again_and_nothing_is_captioned(runs: Runs):

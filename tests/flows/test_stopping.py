@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -67,20 +68,49 @@ def test_the_run_after_an_interrupted_one_finishes_the_folder(runs: Runs):
     assert (runs.rows()["status"] == "described").all()
 
 
-def test_the_second_signal_ends_the_run_at_once_and_the_manifest_is_whole(runs: Runs):
-    make_photos(runs.photos, 400)
-    process = start(runs, shard_size=400)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_models_load_ends_the_run_at_once(runs: Runs, number: signal.Signals, status: int):
+    make_photos(runs.photos, 2)
+    process = start(runs, engine="prefect")
     said = process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    answer = process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    began = time.monotonic()
     _, rest = process.communicate(timeout=PATIENCE_S)
 
-    assert "Narrating 400 photos" in said
-    assert "Stopping after the batch in hand" in answer
-    assert "Stopped at once" in rest
+    assert "Narrating 2 photos" in said
+    assert process.returncode == status
+    assert time.monotonic() - began < 6
+    assert "Traceback" not in rest
+    assert runs.run().counts.described == 2
+
+
+STUCK = """
+import threading
+from flows.engine import run_directly
+from flows.stopping import Stop
+stop = Stop(lambda line: print(line, flush=True), lambda: print("put away", flush=True))
+def body(call, watchers):
+    with stop.listening():
+        print("begun", flush=True)
+        call("speech", 1, threading.Event().wait)
+run_directly(body)
+"""
+
+
+def test_the_second_signal_ends_a_run_at_once_whatever_it_does():
+    """The stage never ends by itself."""
+    process = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, text=True)
+    lines = [process.stdout.readline()]
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        lines.append(process.stdout.readline())
+    rest, _ = process.communicate(timeout=PATIENCE_S)
+
+    assert lines[0] == "begun\n"
+    assert "Once more stops at once" in lines[1]
+    assert "Stopped at once" in lines[2]
+    assert rest == "put away\n"
     assert process.returncode == 130
-    assert runs.run(limit=3).counts.described == 3
 
 
 def test_a_killed_run_leaves_only_whole_files_and_the_next_one_finishes(runs: Runs):
