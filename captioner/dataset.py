@@ -5,7 +5,6 @@ Flickr8k token file, Kaggle's `captions.txt`, COCO's `captions_*.json`, Karpathy
 a missing photo is a DataError that names it and the mend.
 """
 
-import csv
 import gzip
 import io
 import json
@@ -108,18 +107,14 @@ def _read_tsv(tsv: Path) -> Data:
 def read_tsv_and_tars(tsv: Path, tars: list[Path]) -> list[Example]:
     """Read a TSV with the header `image<TAB>caption` and the photos it names from plain tar files."""
     pairs = []
-    with tsv.open(encoding="utf-8", newline="") as stream:
-        rows = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        for number, row in enumerate(rows, start=1):
-            if len(row) != 2:  # noqa: PLR2004  two columns are the format
-                mend = "write image<TAB>caption"
-                raise DataError(f"{len(row)} columns instead of 2", f"{tsv}, line {number}", mend)
-            if number > 1:
-                pairs.append((row[0], row[1]))
-    members: dict[str, tuple[Path, int, int]] = {}
-    for path in tars:
-        with tarfile.open(path) as tar:
-            members.update({one.name: (path, one.offset_data, one.size) for one in tar.getmembers()})
+    for number, line in _lines(tsv):
+        columns = line.split("\t")
+        if len(columns) != 2:  # noqa: PLR2004  two columns are the format
+            mend = "write image<TAB>caption"
+            raise DataError(f"{len(columns)} columns instead of 2", f"{tsv}, line {number}", mend)
+        if number > 1:
+            pairs.append((columns[0], columns[1]))
+    members = {name: place for path in tars for name, place in _members(path).items()}
     examples = []
     for name, captions in _grouped(pairs).items():
         if name not in members:
@@ -128,6 +123,15 @@ def read_tsv_and_tars(tsv: Path, tars: list[Path]) -> list[Example]:
         path, offset, size = members[name]
         examples.append(Example(name, captions, path, offset, size))
     return examples
+
+
+def _members(path: Path) -> dict[str, tuple[Path, int, int]]:
+    """Return for each file in a plain tar where its bytes begin and how many they are."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            return {one.name: (path, one.offset_data, one.size) for one in tar.getmembers() if one.isfile()}
+    except tarfile.TarError as error:
+        raise DataError(f"not a plain tar file ({error})", str(path), "make it again, without compression") from error
 
 
 def read_token_file(path: Path, photos: Path) -> list[Example]:
@@ -236,11 +240,13 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(captions) for name, captions in grouped.items()}
 
 
-def _lines(path: Path) -> Iterable[tuple[int, str]]:
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
-                yield number, line.rstrip("\r\n")
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines that are not blank, numbered from 1."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 text ({error})", str(path), "save the file as UTF-8") from error
+    return [(number, line.rstrip("\r")) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _json(path: Path) -> Any:

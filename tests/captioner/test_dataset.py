@@ -90,6 +90,23 @@ def test_a_broken_line_or_a_missing_photo_in_a_table_is_named(tmp_path: Path, ro
         find_data(tmp_path)
 
 
+def test_a_compressed_or_broken_tar_is_named(tmp_path: Path):
+    put_shard(tmp_path, "train", ["a.jpg"], ["a.jpg\tA dog ."])
+    tar = tmp_path / "images-train-00.tar"
+    tar.write_bytes(gzip.compress(tar.read_bytes()))
+
+    with pytest.raises(DataError, match=r"images-train-00.tar: not a plain tar file"):
+        find_data(tmp_path)
+
+
+def test_captions_that_are_not_utf8_are_named(tmp_path: Path):
+    put_shard(tmp_path, "train", ["a.jpg"], [])
+    (tmp_path / "captions-train.tsv").write_bytes(b"image\tcaption\na.jpg\tcaf\xe9\n")
+
+    with pytest.raises(DataError, match=r"captions-train.tsv: not UTF-8 text"):
+        find_data(tmp_path)
+
+
 def test_flickr8ks_token_file_is_read_and_split_by_its_lists(tmp_path: Path):
     put_photos(tmp_path / "Flicker8k_Dataset", "a.jpg", "b.jpg", "c.jpg")
     lines = ["a.jpg#0\tA dog .", "a.jpg#1\tA hound .", "b.jpg#0\tA cat .", "c.jpg#0\tA man ."]
