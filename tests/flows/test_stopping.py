@@ -104,7 +104,8 @@ def test_the_second_signal_ends_a_run_at_once_whatever_it_does():
     for _ in range(2):
         process.send_signal(signal.SIGINT)
         lines.append(process.stdout.readline())
-    rest, _ = process.communicate(timeout=PATIENCE_S)
+    rest = process.stdout.read()
+    process.wait(timeout=PATIENCE_S)
 
     assert lines[0] == "begun\n"
     assert "Once more stops at once" in lines[1]
