@@ -1,5 +1,7 @@
 """What the commands print, and what they end with."""
 
+import os
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -27,9 +29,11 @@ def run(job: Job, *, show: bool) -> int:
         click.echo(f"Clips: {job.out / 'audio'}  Manifest: {paths.manifest_folder(job.out)}")
         click.echo(f"Page: {paths.report_path(job.out)}")
     print_outcome(summary)
-    if summary.interrupted is not None:
-        return EXIT_STATUS[summary.interrupted]
-    return 1 if summary.counts.failed else 0
+    status = EXIT_STATUS[summary.interrupted] if summary.interrupted else int(summary.counts.failed > 0)
+    if summary.prefect_is_away:  # it would try for minutes to send what it has left
+        sys.stdout.flush()
+        os._exit(status)
+    return status
 
 
 def print_outcome(summary: Summary) -> None:

@@ -85,13 +85,23 @@ class _Outcome:
         self.trouble: BaseException | None = None
 
     def run(self) -> Summary:
-        """Run the body once and remember what came of it."""
+        """Run the body once and remember what came of it; without Prefect from the moment that it is away."""
         self.began = True
-        try:
-            self.summary = self.body(call_as_task, [PrefectWatcher(self.say)])
-        except BaseException as error:
-            self.error = error
-            raise
+        watcher = PrefectWatcher(self.say)
+        with ThreadPoolExecutor(1, thread_name_prefix="stage") as pool:
+
+            def call(stage: str, number: int | None, function: Callable[[], None]) -> None:
+                if watcher.is_away:
+                    pool.submit(function).result()
+                else:
+                    call_as_task(stage, number, function)
+
+            try:
+                self.summary = self.body(call, [watcher])
+            except BaseException as error:
+                self.error = error
+                raise
+        self.summary.prefect_is_away = watcher.is_away
         return self.summary
 
 
@@ -159,7 +169,7 @@ class PrefectWatcher:
 
         self._log: Any = get_run_logger()
         self._progress: Any = None
-        self._say, self._is_away = say, False
+        self._say, self.is_away = say, False
 
     def shard_done(self, summary: Summary, to_do: int) -> None:
         """Write one line and move the progress artifact."""
@@ -185,12 +195,12 @@ class PrefectWatcher:
         )
 
     def _try(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        if self._is_away:
+        if self.is_away:
             return None
         try:
             return function(*arguments, **options)
         except Exception as error:  # noqa: BLE001 - what is only watched must not fail
-            self._is_away = True
+            self.is_away = True
             self._say(f"Prefect is away ({first_line(error)}); the run goes on.")
             return None
 

@@ -133,5 +133,7 @@ class Summary:
     """Rows that were only marked as gone, or as there again."""
     interrupted: str | None = None
     """`SIGINT` or `SIGTERM` where the run was stopped."""
+    prefect_is_away: bool = False
+    """Whether Prefect's server went away in mid-run."""
     orchestration: str = "none"
     """Who called the stages: `none`, or the Prefect API that watched."""

@@ -53,7 +53,7 @@ def count_table(summary: Summary) -> list[dict[str, str | int]]:
 def account(job: Job, summary: Summary, began: datetime) -> dict[str, object]:
     """Return what a run leaves of itself: its settings, which `narrate run --job` takes again, and its numbers."""
     numbers = asdict(summary)
-    del numbers["run_id"]
+    del numbers["run_id"], numbers["prefect_is_away"]
     places = {
         name: str(Path(value).expanduser().absolute()) for name, value in (("photos", job.photos), ("out", job.out))
     }

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,23 +91,47 @@ def test_the_users_own_server_is_found_by_variable_and_by_profile(tmp_path: Path
     assert configured_api_url() == "http://127.0.0.1:4200/api"
 
 
-@pytest.fixture(scope="module")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def real_server(home: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Start a real `prefect server start` on loopback."""
-    home = tmp_path_factory.mktemp("prefect")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    environment = os.environ | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
+    environment = os.environ | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "log").open("w") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
         url = f"http://127.0.0.1:{port}/api"
         _wait_until_healthy(url, process)
-        yield url
+        yield url, process
         process.terminate()
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a real server that lives as long as this file's tests."""
+    with real_server(tmp_path_factory.mktemp("prefect")) as (url, _):
+        yield url
+
+
+def test_a_server_that_dies_in_mid_run_costs_a_line_and_a_few_seconds(runs: Runs, tmp_path: Path):
+    make_photos(runs.photos, 60)
+    (tmp_path / "prefect").mkdir()
+    with real_server(tmp_path / "prefect") as (url, server):
+        environment = os.environ | {"PREFECT_API_URL": url}
+        command = runs.command(engine="prefect", shard_size=4)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        while not (runs.out / "manifest").is_dir():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        server.kill()
+        began = time.monotonic()
+        out, said = process.communicate(timeout=240)
+
+    assert process.returncode == 0
+    assert time.monotonic() - began < 120
+    assert "60 photos: 60 described" in out.splitlines()[-1]
+    assert [line for line in said.splitlines() if "Narrating" not in line and "photos/s" not in line] == [
+        next(line for line in said.splitlines() if line.startswith("Prefect is away"))
+    ]
 
 
 def _wait_until_healthy(url: str, process: "subprocess.Popen[bytes]") -> None:
