@@ -13,7 +13,6 @@ from speech.voices import resolve_voice
 
 if TYPE_CHECKING:
     from captioner.captioning import Captioner
-
     from speech.speaking import Speaker
 
 AUDIO_VERSION = 1
