@@ -24,8 +24,7 @@ def narrate(debug: bool) -> None:
     """Photos in; captions, alt text, spoken clips and a Parquet manifest out."""
     from flows.quiet import hush
 
-    if not debug:
-        hush()
+    hush(debug=debug)
 
 
 @narrate.command()

@@ -7,7 +7,7 @@ from flows import paths
 from flows.job import Job
 from flows.plan import Amounts
 
-SECONDS_A_PHOTO = 2.0
+SECONDS_A_PHOTO = 1.0
 """Wall time of one photo on two cores with the built-in models; LOG.md has the measurement."""
 
 CLIP_BYTES = {"mp3": 34_000, "wav": 190_000, "flac": 90_000, "ogg": 32_000, "opus": 28_000}

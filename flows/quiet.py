@@ -1,4 +1,4 @@
-"""Switches off what libraries say and send on their own: telemetry, update checks, chatter on the terminal."""
+"""Switches off what libraries do on their own: telemetry, update checks, chatter on the terminal, spinning threads."""
 
 import logging
 import os
@@ -10,6 +10,7 @@ _SETTINGS = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the progress bar is the terminal's; lines go to the UI
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a server that is away is said in one line of ours
     "PREFECT_CLIENT_MAX_RETRIES": "2",  # 6 s of patience a call instead of a minute
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow a busy machine down: LOG.md
     "PREFECT_CLI_PROMPT": "false",
     "TRAINER_TELEMETRY": "0",  # Coqui's trainer
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -19,10 +20,12 @@ _SETTINGS = {
 }
 
 
-def hush() -> None:
-    """Set what the user has not set, and keep the libraries' warnings off the terminal."""
+def hush(*, debug: bool = False) -> None:
+    """Set what the user has not set; unless debugging, keep the libraries' warnings off the terminal too."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    if debug:
+        return
     logging.raiseExceptions = False  # Prefect's log handler would write to standard error what it cannot send
     warnings.simplefilter("ignore")
     logging.captureWarnings(capture=True)
