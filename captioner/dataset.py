@@ -6,7 +6,6 @@ a missing photo is a DataError that names it and the mend.
 """
 
 import gzip
-import io
 import json
 import tarfile
 from collections.abc import Iterable
@@ -16,9 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from captioner.errors import DataError
+from captioner.photos import decode_photo
+from captioner.records import Refusal
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,14 @@ class Example:
             with self.file.open("rb") as stream:
                 stream.seek(self.offset_bytes or 0)
                 data = stream.read(self.size_bytes) if self.offset_bytes is not None else stream.read()
-            with Image.open(io.BytesIO(data)) as image:
-                return np.asarray(image.convert("RGB"))
-        except (OSError, ValueError, SyntaxError) as error:
+        except OSError as error:
             mend = "mend the file or take its captions out"
             raise DataError(f"the photo cannot be read ({error})", f"{self.file}, {self.name}", mend) from error
+        photo = decode_photo(data, self.name)  # upright and on white, as a run sees it
+        if isinstance(photo, Refusal):
+            mend = "mend the file or take its captions out"
+            raise DataError(f"the photo cannot be read ({photo.message})", f"{self.file}, {self.name}", mend)
+        return photo.pixels
 
 
 @dataclass(frozen=True)

@@ -256,7 +256,10 @@ def new_bundle(data: Data, settings: Settings) -> Bundle:
     if settings.device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError("there is no such device", settings.device, "use --device cpu")
     if settings.start is not None:
-        return replace(load_bundle(model_folder(settings.start)), name=settings.name, licence=settings.licence)
+        start = load_bundle(model_folder(settings.start))
+        named = settings.name if settings.name != Settings.name else start.name
+        terms = settings.licence if settings.licence != Settings.licence else start.licence
+        return replace(start, name=named, licence=terms)  # what came of it keeps its terms unless others are named
     tokenizer = Tokenizer.count((c for one in data.train for c in one.captions), settings.min_count)
     if len(tokenizer) == len(SPECIAL):
         mend = "train on more captions"

@@ -37,7 +37,7 @@ class Description:
 def model_folders() -> list[Path]:
     """Return the folders that hold captioners: beside the packages in a checkout, inside in an installation."""
     package = Path(__file__).parent
-    return [place for place in (package.parent / "data" / "models", package / "data" / "models") if place.is_dir()]
+    return [place for place in (package / "data" / "models", package.parent / "data" / "models") if place.is_dir()]
 
 
 def model_names() -> list[str]:
@@ -48,8 +48,8 @@ def model_names() -> list[str]:
 
 def model_folder(name_or_folder: str | Path) -> Path:
     """Return a captioner's folder by its name or path; raise ModelError, with the names there are, where none is."""
-    given = Path(name_or_folder)
-    for folder in [given, *(place / given.name for place in model_folders() if given.name == str(name_or_folder))]:
+    given = Path(name_or_folder)  # a name means a built-in captioner, whatever lies in the current folder
+    for folder in [*(place / given.name for place in model_folders() if given.name == str(name_or_folder)), given]:
         if (folder / "config.json").is_file():
             return folder
     names = ", ".join(model_names()) or "none came along"

@@ -38,7 +38,7 @@ class Openings:
         return self.kinds.get(" ".join((kind or "").lower().replace("-", " ").split()), "")
 
 
-_PICTURE = r"(?:image|picture|photo(?:graph)?|pic|snapshot|graphic|screenshot)"
+_PICTURE = r"(?:image|picture|photo(?:graph)?|pic|snapshot)"
 _PRAISE = r"(?:(?:beautiful|nice|lovely|great|good|stock|digital|colou?r|amateur|professional)\s+)*"
 _KIND = r"(?:(?P<kind>close[\s-]?up|aerial|black[\s-]and[\s-]white)\s+)?"
 OPENINGS = {
@@ -56,7 +56,9 @@ OPENINGS = {
             "black and white": "in black and white, ",
         },
         re.compile(
-            r"\b(?:hangs?|hanging|hung|framed|taped|pinned)\b|\bon (?:a|the) (?:wall|screen|fridge)\b", re.IGNORECASE
+            r"\b(?:hangs?|hanging|hung|framed|taped|pinned)\b|\bis (?:painted|drawn|displayed|printed|shown)\b"
+            r"|\bon (?:a|the) (?:wall|screen|fridge|mantel|desk|shelf|shirt)\b",
+            re.IGNORECASE,
         ),
     )
 }

@@ -62,7 +62,9 @@ def main() -> None:
     parser.add_argument("training", type=Path, help="folder of `speech.train` with its checkpoint.pt")
     parser.add_argument("voice", type=Path, help="folder to write; its name is the voice's name")
     parser.add_argument("--language", default="en-US", help="BCP 47 tag of what it speaks")
-    parser.add_argument("--licence", default="Apache-2.0 AND MIT", help="SPDX expression of the weights' licence")
+    parser.add_argument(
+        "--licence", default="unknown AND MIT", help="SPDX expression of the weights' licence; the vocoder's is MIT"
+    )
     options = parser.parse_args()
     model, settings = averaged_model(options.training / "checkpoint.pt")
     options.voice.mkdir(parents=True, exist_ok=True)

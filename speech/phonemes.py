@@ -20,6 +20,9 @@ PUNCTUATION = ".,;?!"
 NEAREST = str.maketrans({":": ",", "—": ",", "–": ",", "…": ".", "|": ",", "¿": "", "¡": "", '"': "", "“": "", "”": ""})
 """Marks that gruut leaves in, as the marks that the voice was trained on."""
 
+FOREIGN = str.maketrans({"x": "k", "ʲ": "j", "\u0303": ""})
+"""Sounds of loans ("loch", "jalapeño", "croissant") as an English speaker without them says them."""
+
 
 STRESS = "ˈˌ"
 FULL_VOWEL = str.maketrans({"ɐ": "æ", "ə": "ʌ"})
@@ -41,7 +44,7 @@ class Phonemizer:
         if text.strip(" .,!?").lower() == "a":
             return "ˈeɪ"  # alone it is the letter, not the article
         phonemes: str = self._gruut.phonemize_gruut(without_accents(text), separator="")
-        return stressed(phonemes.translate(NEAREST).strip())
+        return stressed(phonemes.translate(NEAREST).translate(FOREIGN).strip())
 
 
 def without_accents(text: str) -> str:

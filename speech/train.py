@@ -254,7 +254,7 @@ class Trainer:
 def split(utterances: list[corpus.Utterance], held_out: int) -> tuple[list[corpus.Utterance], list[corpus.Utterance]]:
     """Return training and held-out clips: every n-th clip is held out, whatever the order of the corpus."""
     ordered = sorted(utterances, key=lambda u: u.clip)
-    every = len(ordered) // held_out if held_out else len(ordered) + 1
+    every = max(2, len(ordered) // held_out) if held_out else len(ordered) + 1
     dev = [u for k, u in enumerate(ordered) if k % every == every - 1]
     return [u for k, u in enumerate(ordered) if k % every != every - 1], dev
 
