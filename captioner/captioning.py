@@ -5,7 +5,6 @@ half-precision features, and decoded in float32.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -81,11 +80,6 @@ class Captioner:
     def _caption(self, found: Sequence[Said]) -> Caption:
         texts = [Alternative(self.tokenizer.decode(said.tokens), said.mean_logprob) for said in found]
         return Caption(texts[0].text, texts[0].mean_logprob, self.digest, tuple(texts[1:]))
-
-    def with_beams(self, beams: int) -> "Captioner":
-        """Set the number of beams of this captioner (1: greedy) and return it."""
-        self.search = replace(self.search, beams=beams)
-        return self
 
 
 def in_batches(

@@ -14,9 +14,6 @@ from speech.quiet import quiet_imports
 with quiet_imports():
     from TTS.tts.utils.text.phonemizers.gruut_wrapper import Gruut
 
-PUNCTUATION = ".,;?!"
-"""What the voice makes a pause of, and the tune of a question."""
-
 NEAREST = str.maketrans({":": ",", "—": ",", "–": ",", "…": ".", "|": ",", "¿": "", "¡": "", '"': "", "“": "", "”": ""})
 """Marks that gruut leaves in, as the marks that the voice was trained on."""
 
