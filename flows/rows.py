@@ -8,7 +8,7 @@ from flows.records import Row, Work
 from flows.rooms import Rooms
 
 _PHOTO = ("width_px", "height_px", "format")
-_WORDS = ("caption", "alt_text", "language", "alt_flags", "mean_logprob", "confidence", "needs_review",
+_WORDS = ("caption", "alt_text", "words_by", "language", "alt_flags", "mean_logprob", "confidence", "needs_review",
           "captioner", "captioner_digest", "captioner_licence", "alt_text_digest")  # fmt: skip
 _CLIP = ("voice", "voice_digest", "voice_licence", "audio_sha256", "audio_digest", "duration_s", "sample_rate_hz",
          "loudness_lufs", "loudness_reliable", "true_peak_dbtp")  # fmt: skip
@@ -66,6 +66,7 @@ def _word_columns(work: Work, rooms: Rooms) -> Row:
     return {
         "caption": caption.text,
         "alt_text": alt_text.text,
+        "words_by": "captioner",
         "language": alt_text.language,
         "alt_flags": [{"rule": flag.rule, "reason": flag.reason} for flag in alt_text.flags],
         "mean_logprob": round(caption.mean_logprob, 3),  # finer digits depend on the neighbours in a batch
