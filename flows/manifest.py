@@ -9,78 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from captioner.photos import REASONS as REFUSALS
 from flows import paths
 from flows.errors import FlowError
 from flows.records import Row
-
-VERSION = 1
-"""Version of the columns; kept in the schema's metadata under `image_narrator_version`."""
+from flows.schema import SCHEMA, VERSION, migrated, version_of
 
 ROWS_A_PART = 512
 """New rows fill the last part up to this many, then a new part begins."""
-
-DEAD_LINK = "dead-link"
-"""Reason of status `refused` for a symbolic link that leads nowhere."""
-
-FAILURES = ("unreadable", "vanished", "out-of-memory", "model-error", "unspeakable", "bad-audio")
-"""Reasons of status `failed`: we, the disk or the models are at fault; they are tried again at the next run."""
-
-REASONS = (*REFUSALS, DEAD_LINK, *FAILURES)
-"""Every value of the column `reason`: a closed list."""
-
-_TIME = pa.timestamp("us", tz="UTC")
-
-COLUMNS: dict[str, tuple[pa.DataType, str]] = {
-    "id": (pa.string(), "path below the folder of photos, `/`-separated, NFC; unique"),
-    "uri": (pa.string(), "`file://` address of the photo when it was last found"),
-    "sha256": (pa.string(), "hash of the photo's bytes: its identity"),
-    "size_bytes": (pa.int64(), "length of the photo's file"),
-    "mtime": (_TIME, "time of the file's last change; null where its store does not say"),
-    "etag": (pa.string(), "what the photo's store (S3, a web server) calls this version of it; null on disks"),
-    "width_px": (pa.int32(), "width of the upright photo"),
-    "height_px": (pa.int32(), "height of the upright photo"),
-    "format": (pa.string(), "`jpeg`, `png`, `webp`, ... by content"),
-    "status": (pa.string(), "`described`, `decorative`, `refused` (the file is at fault) or `failed` (we are)"),
-    "reason": (pa.string(), "why it was refused or failed, from a closed list"),
-    "message": (pa.string(), "the reason in words, with what mends it"),
-    "caption": (pa.string(), "what the model said"),
-    "alt_text": (pa.string(), "what is published and spoken"),
-    "words_by": (pa.string(), "who wrote the alt text: `captioner`, or `table` where it came with the photos"),
-    "language": (pa.string(), "BCP 47 tag of the alt text"),
-    "alt_flags": (
-        pa.list_(pa.struct([("rule", pa.string()), ("reason", pa.string())])),
-        "rules that changed or doubted the alt text",
-    ),
-    "mean_logprob": (pa.float32(), "mean log-probability of the caption's tokens"),
-    "confidence": (pa.float32(), "probability that the caption is right; null until calibrated"),
-    "needs_review": (pa.bool_(), "whether a person should look: a rule doubted the words, or there are none"),
-    "captioner": (pa.string(), "name of the captioner"),
-    "captioner_digest": (pa.string(), "digest of its weights and settings"),
-    "captioner_licence": (pa.string(), "licence and terms of its weights"),
-    "alt_text_digest": (pa.string(), "digest of the policy that made the alt text"),
-    "voice": (pa.string(), "name of the voice"),
-    "voice_digest": (pa.string(), "digest of its weights and settings"),
-    "voice_licence": (pa.string(), "licence of its weights"),
-    "audio_path": (pa.string(), "the clip, relative to the output folder"),
-    "audio_sha256": (pa.string(), "hash of the clip's bytes"),
-    "audio_digest": (pa.string(), "digest of the settings that mastered and encoded the clip"),
-    "duration_s": (pa.float64(), "length of the clip"),
-    "sample_rate_hz": (pa.int32(), "samples a second of the clip"),
-    "loudness_lufs": (pa.float64(), "integrated loudness, measured on the encoded file"),
-    "loudness_reliable": (pa.bool_(), "false for clips under 3 s"),
-    "true_peak_dbtp": (pa.float64(), "true peak, measured on the encoded file"),
-    "own": (pa.string(), "the columns that the caller gave with the photo, as a JSON object"),
-    "missing_since": (_TIME, "when the photo was first found gone; null while it is there"),
-    "run_id": (pa.string(), "the run that committed the row"),
-    "committed_at": (_TIME, "when the row was committed"),
-}
-"""The columns, their types and their meanings, in order."""
-
-SCHEMA = pa.schema(
-    [pa.field(name, kind, metadata={"description": text}) for name, (kind, text) in COLUMNS.items()],
-    metadata={"image_narrator_version": str(VERSION)},
-)
 
 
 class Manifest:
@@ -158,18 +93,41 @@ class Manifest:
         while len(self._tables) > 4:  # noqa: PLR2004 - a shard touches a few neighbouring parts; memory stays flat
             self._tables.popitem(last=False)
 
+    def renew(self) -> None:
+        """Rewrite each part of an older version as one of this version, so that plain readers find every column."""
+        for part in self.parts:
+            if self._open(part).schema_arrow != SCHEMA:
+                self._rewrite(part, [])
+
     def _load(self, part: int, columns: Sequence[str] | None) -> pa.Table:
+        """Return a part, or some of its columns; a part of an older version is read whole and brought forward."""
+        file = self._open(part)
+        wanted = list(columns) if columns else None
+        try:
+            if file.schema_arrow == SCHEMA:
+                return file.read(columns=wanted)
+            table = migrated(file.read())
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(part, error) from error
+        return table.select(wanted) if wanted else table
+
+    def _open(self, part: int) -> pq.ParquetFile:
+        """Open a part of this version or an older one."""
         path = paths.part_path(self.out, part)
         try:
-            table = pq.ParquetFile(path).read(columns=list(columns) if columns else None)
+            file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
-            mend = "put back a copy of it, or move it away and its photos are narrated again"
-            raise FlowError(f"this part of the manifest cannot be read ({error})", str(path), mend) from error
-        version = int((table.schema.metadata or {}).get(b"image_narrator_version", b"0"))
-        if version != VERSION:
+            raise self._unreadable(part, error) from error
+        version = version_of(file.schema_arrow)
+        if not 1 <= version <= VERSION:
             what = f"this part of the manifest has version {version}, and this program writes version {VERSION}"
             raise FlowError(what, str(path), "use the program that wrote it, or another output folder")
-        return table
+        return file
+
+    def _unreadable(self, part: int, error: Exception) -> FlowError:
+        mend = "put back a copy of it, or move it away and its photos are narrated again"
+        where = str(paths.part_path(self.out, part))
+        return FlowError(f"this part of the manifest cannot be read ({error})", where, mend)
 
 
 def replace_durably(scratch: Path, final: Path) -> None:

@@ -62,6 +62,8 @@ class Work:
     """The raw sound, or why there is none; dropped once it is encoded."""
     clip: "Clip | None" = None
     """The finished file."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Its share of the time that each stage took for its batch."""
 
     @property
     def is_open(self) -> bool:

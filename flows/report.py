@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from flows.job import Job
-from flows.manifest import FAILURES
 from flows.records import Counts, Row, Summary, Work
+from flows.schema import FAILURES
 
 
 def tally(summary: Summary, results: Sequence[tuple[Work, Row]]) -> None:

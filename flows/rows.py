@@ -3,15 +3,17 @@
 from datetime import datetime
 
 from flows import paths
-from flows.manifest import COLUMNS
 from flows.records import Row, Work
 from flows.rooms import Rooms
+from flows.schema import COLUMNS
 
 _PHOTO = ("width_px", "height_px", "format")
-_WORDS = ("caption", "alt_text", "words_by", "language", "alt_flags", "mean_logprob", "confidence", "needs_review",
-          "captioner", "captioner_digest", "captioner_licence", "alt_text_digest")  # fmt: skip
+_WORDS = ("caption", "alternatives", "alt_text", "words_by", "language", "alt_flags", "mean_logprob", "confidence",
+          "needs_review", "captioner", "captioner_digest", "captioner_licence", "alt_text_digest")  # fmt: skip
 _CLIP = ("voice", "voice_digest", "voice_licence", "audio_sha256", "audio_digest", "duration_s", "sample_rate_hz",
-         "loudness_lufs", "loudness_reliable", "true_peak_dbtp")  # fmt: skip
+         "loudness_lufs", "loudness_reliable", "true_peak_dbtp", "clip_flags", "attempts", "asr_wer")  # fmt: skip
+_SECONDS = {"ingest": "seconds_ingest", "features": "seconds_features", "captions": "seconds_captions",
+            "speech": "seconds_speech", "master and encode": "seconds_encode"}  # fmt: skip
 
 
 def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
@@ -22,6 +24,7 @@ def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
     row: Row = dict.fromkeys(COLUMNS)
     row |= {"id": work.source.id, "uri": work.source.uri, "size_bytes": work.source.size_bytes}
     row |= {"mtime": work.source.mtime, "sha256": work.sha256, "run_id": run_id, "committed_at": time}
+    row |= {column: work.seconds.get(stage) for stage, column in _SECONDS.items()}
     if told.refusal is not None:
         return row | _trouble("refused", told.refusal.reason, told.refusal.message)
     row |= _photo_columns(told)
@@ -65,11 +68,12 @@ def _word_columns(work: Work, rooms: Rooms) -> Row:
         raise ValueError(f"{work.source.id} came to its row without words")
     return {
         "caption": caption.text,
+        "alternatives": _alternatives(work),
         "alt_text": alt_text.text,
         "words_by": "captioner",
         "language": alt_text.language,
         "alt_flags": [{"rule": flag.rule, "reason": flag.reason} for flag in alt_text.flags],
-        "mean_logprob": round(caption.mean_logprob, 3),  # finer digits depend on the neighbours in a batch
+        "mean_logprob": _rounded(caption.mean_logprob),
         "confidence": caption.confidence,
         "needs_review": bool(alt_text.flags),
         "captioner": captioner.name,
@@ -77,6 +81,20 @@ def _word_columns(work: Work, rooms: Rooms) -> Row:
         "captioner_licence": captioner.licence,
         "alt_text_digest": rooms.digests.alt_text,
     }
+
+
+def _alternatives(work: Work) -> list[Row]:
+    """Return the search's other captions; for a caption taken from a row, those of that row."""
+    if work.reuses_caption and work.reused is not None:
+        kept: list[Row] = work.reused["alternatives"]
+        return kept
+    others = work.caption.alternatives if work.caption is not None else ()
+    return [{"text": other.text, "mean_logprob": _rounded(other.mean_logprob)} for other in others]
+
+
+def _rounded(mean_logprob: float) -> float:
+    """Return three digits: finer ones depend on the neighbours in a batch."""
+    return round(mean_logprob, 3)
 
 
 def _clip_columns(work: Work, rooms: Rooms) -> Row:
@@ -96,4 +114,6 @@ def _clip_columns(work: Work, rooms: Rooms) -> Row:
         "loudness_lufs": clip.loudness_lufs,
         "loudness_reliable": clip.loudness_reliable,
         "true_peak_dbtp": clip.true_peak_dbtp,
+        "clip_flags": [],
+        "attempts": 1,
     }

@@ -55,6 +55,7 @@ def run(job: Job, console: Console) -> Summary:
     scratch = paths.scratch_folder(job.out)
     with opened(job.out):
         manifest = Manifest(job.out)
+        manifest.renew()
         heal(job.out, manifest)
         with Plan(manifest, rooms.digests, scratch, rehash=job.rehash) as plan:
             plan.add(listing.sources(job.out))

@@ -16,12 +16,12 @@ from captioner.records import Caption, Photo, Refusal
 from flows import paths
 from flows.clips import hash_of, keep_replaced, note_publishing, publish, remove_superseded
 from flows.inputs import uri_path
-from flows.manifest import DEAD_LINK
 from flows.plan import Plan
 from flows.records import Row, Shard, Summary, Work
 from flows.report import tally
 from flows.rooms import Rooms
 from flows.rows import make_row
+from flows.schema import DEAD_LINK
 from flows.stopping import Stop
 from speech.errors import BadAudioError, SpeechError
 from speech.records import Waveform
@@ -118,7 +118,11 @@ class Stages:
         for start in range(0, len(works), BATCH):
             self.stop.check()
             batch = works[start : start + BATCH]
+            began = perf_counter()
             yield batch
+            share = (perf_counter() - began) / len(batch)
+            for work in batch:
+                work.seconds[stage] = share
             self.advance(stage, len(batch))
 
     def _is_known(self, work: Work) -> bool:

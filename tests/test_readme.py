@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from flows.manifest import COLUMNS
+from flows.schema import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,7 +68,7 @@ def test_the_python_block_reads_the_manifest(folder: Path):
 def test_every_column_stands_in_the_readme_with_its_type_and_meaning(name: str):
     kind, text = COLUMNS[name]
 
-    assert f"| `{name}` | {_short(str(kind))} | {text} |" in README
+    assert f"| `{name}` | {_short(kind)} | {text} |" in README
 
 
 def test_the_readme_names_no_column_that_is_not_there():
@@ -76,5 +77,8 @@ def test_the_readme_names_no_column_that_is_not_there():
     assert table == list(COLUMNS)
 
 
-def _short(kind: str) -> str:
-    return "list of rule, reason" if kind.startswith("list") else kind.replace("timestamp[us, tz=UTC]", "time, UTC")
+def _short(kind: pa.DataType) -> str:
+    """Return a type as the table names it."""
+    if pa.types.is_list(kind):
+        return "list of " + ", ".join(field.name for field in kind.value_type)
+    return str(kind).replace("timestamp[us, tz=UTC]", "time, UTC").replace("timestamp[us]", "time")

@@ -1,5 +1,6 @@
 """The manifest: each id once, in one part for ever, whole at every instant."""
 
+import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 
 from flows import paths
 from flows.errors import FlowError
-from flows.manifest import COLUMNS, ROWS_A_PART, Manifest
+from flows.manifest import ROWS_A_PART, Manifest
 from flows.plan import Digests, Plan
 from flows.records import Row, Source
+from flows.schema import COLUMNS, SCHEMA, VERSION
 
 DIGESTS = Digests("captioner", "alt", "voice", "audio")
 TIME = datetime(2026, 11, 21, tzinfo=UTC)
@@ -194,3 +196,53 @@ def test_the_scratch_file_of_a_plan_is_removed(tmp_path: Path):
     to_do(tmp_path, [source("a.jpg")])
 
     assert list((tmp_path / ".narrate").iterdir()) == []
+
+
+OLD_PARTS = Path(__file__).parent / "parts"
+"""Parts as older versions of this program wrote them, one for each version."""
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_a_part_of_an_older_version_is_read_whole_and_renewed(tmp_path: Path, version: int):
+    path = paths.part_path(tmp_path, 0)
+    path.parent.mkdir(parents=True)
+    shutil.copy(OLD_PARTS / f"version-{version}.parquet", path)
+    before = pq.read_table(path)
+
+    rows = [found for _, found in Manifest(tmp_path).read(list(COLUMNS))]
+    Manifest(tmp_path).renew()
+    after = pq.read_table(path)
+
+    assert pq.read_schema(path).metadata[b"image_narrator_version"] == str(VERSION).encode()
+    assert after.to_pylist() == rows
+    assert after.select(before.column_names).to_pylist() == before.to_pylist()
+    assert list(pd.read_parquet(tmp_path / "manifest").columns) == list(COLUMNS)
+
+
+def test_the_words_of_version_1_are_the_captioners_own(tmp_path: Path):
+    paths.manifest_folder(tmp_path).mkdir()
+    shutil.copy(OLD_PARTS / "version-1.parquet", paths.part_path(tmp_path, 0))
+
+    found = {row["id"]: row["words_by"] for _, row in Manifest(tmp_path).read(["id", "words_by"])}
+
+    assert found == {"empty.jpg": None, "quarters.jpg": "captioner", "rotated.jpg": "captioner"}
+
+
+def test_a_part_of_this_version_is_not_rewritten(tmp_path: Path):
+    commit(tmp_path, [row("a.jpg")])
+    before = paths.part_path(tmp_path, 0).stat()
+
+    Manifest(tmp_path).renew()
+
+    assert paths.part_path(tmp_path, 0).stat().st_ino == before.st_ino
+
+
+def test_a_part_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path):
+    paths.manifest_folder(tmp_path).mkdir()
+    newer = pa.table([[] for _ in SCHEMA], SCHEMA.with_metadata({"image_narrator_version": str(VERSION + 1)}))
+    pq.write_table(newer, paths.part_path(tmp_path, 0))
+
+    with pytest.raises(FlowError, match=f"has version {VERSION + 1}, and this program writes version {VERSION}"):
+        Manifest(tmp_path).renew()
+
+    assert pq.read_schema(paths.part_path(tmp_path, 0)).metadata[b"image_narrator_version"] == str(VERSION + 1).encode()

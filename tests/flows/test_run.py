@@ -20,9 +20,10 @@ from captioner.records import Photo
 from flows import stages
 from flows.errors import FlowError
 from flows.inputs import looks_like_image, path_uri
-from flows.manifest import REASONS, Manifest
+from flows.manifest import Manifest
 from flows.output import opened
 from flows.run import decoders
+from flows.schema import REASONS
 from flows.stages import open_uri
 from speech.errors import BadAudioError
 from speech.speaking import Speaker
