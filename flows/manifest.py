@@ -37,6 +37,10 @@ class Manifest:
         """Return how many rows there are."""
         return sum(pq.ParquetFile(paths.part_path(self.out, part)).metadata.num_rows for part in self.parts)
 
+    def part(self, part: int) -> pa.Table:
+        """Return the rows of one part as they are on the disk now."""
+        return self._load(part, None)
+
     def row(self, part: int, photo_id: str) -> Row:
         """Return the whole row of `photo_id`, which lies in `part`."""
         table = self._cached(part)

@@ -42,6 +42,16 @@ def report_path(out: Path) -> Path:
     return out / "report" / "index.html"
 
 
+def reviews_path(out: Path) -> Path:
+    """Return the file of people's decisions, one line each."""
+    return out / "reviews.jsonl"
+
+
+def thumbnail_path(sha256: str) -> str:
+    """Return the small picture of a photo, relative to the report's folder, `/`-separated."""
+    return f"thumbnails/{sha256[:2]}/{sha256}.webp"
+
+
 def clip_path(photo_id: str, codec: str) -> str:
     """Return the clip's path relative to the output folder, `/`-separated.
 

@@ -8,8 +8,9 @@ from flows.rooms import Rooms
 from flows.schema import COLUMNS
 
 _PHOTO = ("width_px", "height_px", "format")
-_WORDS = ("caption", "alternatives", "alt_text", "words_by", "language", "alt_flags", "mean_logprob", "confidence",
-          "needs_review", "captioner", "captioner_digest", "captioner_licence", "alt_text_digest")  # fmt: skip
+_WORDS = ("caption", "alternatives", "alt_text", "words_by", "language", "alt_flags", "attention", "mean_logprob",
+          "confidence", "needs_review", "captioner", "captioner_digest", "captioner_licence",
+          "alt_text_digest")  # fmt: skip
 _CLIP = ("voice", "voice_digest", "voice_licence", "audio_sha256", "audio_digest", "duration_s", "sample_rate_hz",
          "loudness_lufs", "loudness_reliable", "true_peak_dbtp", "clip_flags", "attempts", "asr_wer")  # fmt: skip
 _SECONDS = {"ingest": "seconds_ingest", "features": "seconds_features", "captions": "seconds_captions",

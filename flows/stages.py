@@ -23,6 +23,7 @@ from flows.rooms import Rooms
 from flows.rows import make_row
 from flows.schema import DEAD_LINK
 from flows.stopping import Stop
+from flows.thumbnails import write_thumbnail
 from speech.errors import BadAudioError, SpeechError
 from speech.records import Waveform
 
@@ -153,6 +154,8 @@ class Stages:
 
     def _encode(self, batch: Sequence[Work]) -> None:
         photos = [work.photo for work in batch if work.photo is not None]
+        for photo in photos:
+            write_thumbnail(self.rooms.job.out, photo)
         for work, features in zip(batch, self.rooms.captioner.encode(photos), strict=True):
             work.features = features
             work.photo = _without_pixels(work.photo)

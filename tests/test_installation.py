@@ -38,7 +38,7 @@ def test_the_wheel_is_under_a_hundred_megabytes_and_holds_models_voice_and_sampl
     assert wheel.stat().st_size < 100_000_000
     assert "captioner/data/models/narrator-lite/model.safetensors" in names
     assert "speech/data/voices/narrator/config.json" in names
-    assert "flows/templates/report.html" in names
+    assert "flows/web/index.html" in names
     assert any(name.startswith("flows/data/samples/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "data/", "benchmarks/"))]
 

@@ -79,6 +79,8 @@ def test_the_readme_names_no_column_that_is_not_there():
 
 def _short(kind: pa.DataType) -> str:
     """Return a type as the table names it."""
+    if kind == pa.list_(pa.binary()):
+        return "list of bytes"
     if pa.types.is_list(kind):
         return "list of " + ", ".join(field.name for field in kind.value_type)
     return str(kind).replace("timestamp[us, tz=UTC]", "time, UTC").replace("timestamp[us]", "time")

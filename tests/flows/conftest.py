@@ -1,7 +1,10 @@
 """Fixtures of the run's tests."""
 
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,3 +17,34 @@ from narrating import Runs
 def runs(tmp_path: Path, tiny_captioner: Path, tiny_voice: Path) -> Runs:
     """Return runs over an empty folder of photos."""
     return Runs(tmp_path, tiny_captioner, tiny_voice)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Return the system's Chromium without a window."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium is installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Any) -> Iterator[Any]:
+    """Return a page of the browser that fails the test where the page's own scripts fail, or reach elsewhere."""
+    page = chromium.new_page()
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda request: troubles.append(request.url) if _leads_elsewhere(request.url) else None)
+    yield page
+    page.close()
+    assert not troubles
+
+
+def _leads_elsewhere(url: str) -> bool:
+    return not url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:"))
