@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 from captioner import wording
 from captioner.errors import CaptionerError
+from captioner.people import without_gender
 from captioner.records import AltText, Flag
 
 _RULES_VERSION = 2
@@ -40,12 +41,20 @@ POLICIES = {
 }
 """Name to rules: the default, one for fields that hold 125 characters, and the caption's own words."""
 
+LOW_CONFIDENCE = 0.5
+"""A caption whose probability of being right is lower is flagged."""
+
 _Step = Callable[[str], tuple[str, list[Flag]]]
 _MAXIMUM_ROUNDS = 20  # each round but the last takes something out; three is the most that was seen
 
 
-def make_alt_text(caption: str, policy: str = "wcag", language: str = "en") -> AltText:
+def make_alt_text(
+    caption: str, policy: str = "wcag", language: str = "en", *, neutral: bool = False, confidence: float | None = None
+) -> AltText:
     """Return the alt text of `caption`, written in `language` (BCP 47).
+
+    `neutral` takes people's gender out of the words. `confidence` is the probability that the caption is right, where
+    it is known.
 
     It is NFC and no longer than the policy's cap; made again from its own text it stays as it is. It is empty, and
     flagged so, only where the caption has no letter and no digit. Raises `CaptionerError` for an unknown policy.
@@ -54,21 +63,23 @@ def make_alt_text(caption: str, policy: str = "wcag", language: str = "en") -> A
     text, flags = caption, dict[str, Flag]()
     for _ in range(_MAXIMUM_ROUNDS):  # what one rule takes out may uncover work for another
         before = text
-        for step in _steps(rules, language):
+        for step in _steps(rules, language, neutral=neutral):
             text, raised = step(text)
             flags |= {flag.rule: flag for flag in raised if flag.rule not in flags}
         if text == before:
             break
     text = text if wording.has_words(text) else ""
-    return AltText(text, language, tuple(flags.values()) + _doubts(text, rules))
+    return AltText(text, language, tuple(flags.values()) + _doubts(text, rules) + _low(confidence))
 
 
-def policy_digest(policy: str) -> str:
+def policy_digest(policy: str, *, neutral: bool = False) -> str:
     """Return 16 hex digits that change with the policy's settings and the rules: then texts are made again.
 
     Raises `CaptionerError` for an unknown policy.
     """
-    settings = json.dumps([_RULES_VERSION, policy, asdict(_policy(policy))], sort_keys=True)
+    settings = json.dumps(
+        [_RULES_VERSION, policy, asdict(_policy(policy)), *["neutral"][: int(neutral)]], sort_keys=True
+    )
     return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
@@ -79,10 +90,12 @@ def _policy(name: str) -> Policy:
     return POLICIES[name]
 
 
-def _steps(rules: Policy, language: str) -> list[_Step]:
+def _steps(rules: Policy, language: str, *, neutral: bool) -> list[_Step]:
     """Return the rules in the order in which they are applied."""
     openings = wording.in_language(wording.OPENINGS, language)
     steps: list[_Step] = [_clean, _without_foreign_matter]
+    if neutral and wording.main_language(language) == "en":
+        steps.append(_without_gender)
     if rules.rephrase:
         steps += [lambda text: _without_opening(text, openings), _without_repeats]
     steps.append(lambda text: _cut(text, rules.cap_characters - rules.as_sentence))
@@ -124,6 +137,12 @@ def _without_opening(text: str, openings: wording.Openings | None) -> tuple[str,
     return rest, [Flag("starts-with-image-of", f'it began with "{match.group().strip()}", which was taken out')]
 
 
+def _without_gender(text: str) -> tuple[str, list[Flag]]:
+    """Name people without their gender, which a picture cannot tell."""
+    rest = without_gender(text)
+    return rest, [] if rest == text else [Flag("person-attribute", "it named a person's gender, which was taken out")]
+
+
 def _without_repeats(text: str) -> tuple[str, list[Flag]]:
     """Say what is said twice in a row once."""
     rest = wording.without_repeats(text)
@@ -136,6 +155,13 @@ def _cut(text: str, cap_characters: int) -> tuple[str, list[Flag]]:
         return text, []
     rest = wording.cut(text, cap_characters)
     return rest, [Flag("too-long", f"it had {len(text)} characters and was cut to {len(rest)}")]
+
+
+def _low(confidence: float | None) -> tuple[Flag, ...]:
+    """Return the flag of a caption that is more likely wrong than right."""
+    if confidence is None or confidence >= LOW_CONFIDENCE:
+        return ()
+    return (Flag("low-confidence", f"the model is right about such captions {confidence:.0%} of the time"),)
 
 
 def _doubts(text: str, rules: Policy) -> tuple[Flag, ...]:

@@ -32,6 +32,7 @@ from PIL import (
 )
 
 from captioner.colours import to_plain_mode, to_rgb
+from captioner.embedded import alt_texts
 from captioner.formats import (
     CAMERA_RAW,
     IMAGE_EXTENSIONS,
@@ -129,10 +130,10 @@ def decode_photo(data: bytes, name: str, minimum_side_px: int = MINIMUM_SIDE_PX)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         kind = _kind_of(data, name)
-        pixels, (width_px, height_px) = _decode(data, kind, minimum_side_px)
+        pixels, (width_px, height_px), own_words = _decode(data, kind, minimum_side_px)
     except _RefusedError as refused:
         return Refusal(refused.reason, refused.message, sha256)
-    return Photo(sha256, np.array(pixels), width_px, height_px, kind)
+    return Photo(sha256, np.array(pixels), width_px, height_px, kind, own_words)
 
 
 def _read(path: Path) -> bytes:
@@ -179,13 +180,14 @@ def _guess(data: bytes) -> str:
     return "text" if data[:256].isascii() and b"\0" not in data[:256] else "unknown"
 
 
-def _decode(data: bytes, kind: str, minimum_side_px: int) -> tuple[Image.Image, tuple[int, int]]:
-    """Return upright RGB pixels and the full photo's upright width and height."""
+def _decode(data: bytes, kind: str, minimum_side_px: int) -> tuple[Image.Image, tuple[int, int], dict[str, str]]:
+    """Return upright RGB pixels, the full photo's upright width and height, and the alt text that it carries."""
     try:
         image = _open(data, kind)
         size = _load(image, data, kind, minimum_side_px)
         small = _reduce(to_plain_mode(image), minimum_side_px)
-        return _upright(to_rgb(small, image.info.get("icc_profile")), size, _orientation(image))
+        upright = _upright(to_rgb(small, image.info.get("icc_profile")), size, _orientation(image))
+        return *upright, alt_texts(image.info)
     except (_RefusedError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's plugins throw most kinds there are on hostile bytes

@@ -1,6 +1,6 @@
 """The records that the captioner's stages hand to each other: frozen, with each field's meaning, unit and range."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ class Photo:
     """Height of the full photo once upright, in pixels, >= 1."""
     format: str
     """Format by content, lower case: `jpeg`, `png`, `webp`, `gif`, `bmp`, `tiff`, `avif`, `heif`."""
+    alt_texts: dict[str, str] = field(default_factory=dict)
+    """Alt text that the photo carries in its own metadata: BCP 47 tag, or `x-default`, to text."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Caption:
     """Digest of all weights, settings and the vocabulary that made it, 16 hex digits."""
     alternatives: tuple[Alternative, ...] = ()
     """The next best captions of the search, best first."""
+    attention: tuple[bytes, ...] = ()
+    """For each word, 0..255 for each of the L regions, row by row: where the model looked; empty if it cannot say."""
     confidence: float | None = None
     """Calibrated probability that the caption is right, 0..1; None where the model is not calibrated."""
 
