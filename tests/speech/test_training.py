@@ -1,5 +1,6 @@
 # ruff: noqa: RUF001 - the phonemes are letters of the IPA
 
+import copy
 import json
 from pathlib import Path
 
@@ -166,3 +167,19 @@ def test_the_generator_sees_no_farther_than_its_reach():
     touched = torch.nonzero(difference > 0).flatten()
     assert touched.min() >= 30 - reach
     assert touched.max() <= 30 + reach
+
+
+@pytest.mark.parametrize("frames", [1, 7, 40])
+def test_the_quick_layout_of_the_vocoder_gives_the_plain_ones_sound(frames: int):
+    torch.manual_seed(0)
+    plain = vocoder.build(vocoder.UNIVERSAL_V1 | {"upsample_initial_channel": 64})
+    for layer in plain.modules():
+        if isinstance(layer, torch.nn.Conv1d | torch.nn.ConvTranspose1d):
+            layer.weight.data.mul_(1.5)
+    quick = vocoder.as_images(copy.deepcopy(plain))
+    mel = torch.randn(80, frames)
+    reach = vocoder.reach_frames(vocoder.UNIVERSAL_V1)
+    one, other = (vocoder.synthesise(generator, [mel], reach)[0] for generator in (plain, quick))
+    assert one.shape == other.shape == (frames * 256,)
+    assert one.abs().max() > 0.01
+    assert torch.allclose(one, other, atol=1e-5)
