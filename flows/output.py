@@ -16,7 +16,7 @@ from flows.errors import FlowError
 SPARE_BYTES = 50_000_000
 """What a run leaves free on the disk beside what it writes."""
 
-KEPT = frozenset({"lock", "holder", "publishing.json"})
+KEPT = frozenset({"lock", "holder", "publishing.json", "reviews.lock"})
 """Files of the scratch folder that outlive a run."""
 
 

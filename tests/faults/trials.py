@@ -73,7 +73,7 @@ class Scenario:
         """Run undisturbed, once, in a copy of `start`; None starts from nothing."""
         self.name, self.forks, self.folder, self.settings, self.begun_from = name, forks, folder, settings, start
         self.before = set(committed_by(start).values()) if start else set[str]()
-        self.undisturbed = self._new_folder("undisturbed")
+        self.undisturbed = self._new_folder(f"{name}-undisturbed")
         fork = self._start(self.undisturbed)
         assert fork.end() == 0, fork.said()
         writes = fork.writes()
