@@ -1,6 +1,19 @@
 """Where the models can run on this machine."""
 
+import os
+
 from flows.errors import FlowError
+
+MODELS_AT_WORK = 2
+"""Of the stages that overlap, the captioner's and the voice's keep cores busy."""
+
+
+def share_cores() -> None:
+    """Let torch use half of the cores in the calling thread, unless the user has set OMP_NUM_THREADS."""
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // MODELS_AT_WORK))
 
 
 def choose_device(wanted: str) -> str:

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,8 @@ Body = Callable[[Call, Sequence[Watcher]], Summary]
 
 
 def run_directly(body: Body) -> Summary:
-    """Run `body` with stages called one after the other in a thread, so that the main thread hears signals at once."""
-    with ThreadPoolExecutor(1, thread_name_prefix="stage") as pool:
-        return body(lambda _name, _number, function: pool.submit(function).result(), [])
+    """Run `body` with its stages called as plain functions."""
+    return body(lambda _name, _number, function: function(), [])
 
 
 def run_in_prefect(body: Body, name: str, job: dict[str, Any], say: Callable[[str], None]) -> Summary:
@@ -88,19 +86,18 @@ class _Outcome:
         """Run the body once and remember what came of it; without Prefect from the moment that it is away."""
         self.began = True
         watcher = PrefectWatcher(self.say)
-        with ThreadPoolExecutor(1, thread_name_prefix="stage") as pool:
 
-            def call(stage: str, number: int | None, function: Callable[[], None]) -> None:
-                if watcher.is_away:
-                    pool.submit(function).result()
-                else:
-                    call_as_task(stage, number, function)
+        def call(stage: str, number: int | None, function: Callable[[], None]) -> None:
+            if watcher.is_away:
+                function()
+            else:
+                call_as_task(stage, number, function)
 
-            try:
-                self.summary = self.body(call, [watcher])
-            except BaseException as error:
-                self.error = error
-                raise
+        try:
+            self.summary = self.body(call, [watcher])
+        except BaseException as error:
+            self.error = error
+            raise
         self.summary.prefect_is_away = watcher.is_away
         return self.summary
 
@@ -108,7 +105,6 @@ class _Outcome:
 def _flow(outcome: _Outcome, name: str) -> Any:
     from prefect import flow
     from prefect.states import Cancelled, Completed
-    from prefect.task_runners import ThreadPoolTaskRunner
 
     @flow(
         name="narrate",
@@ -116,7 +112,6 @@ def _flow(outcome: _Outcome, name: str) -> Any:
         persist_result=False,
         validate_parameters=False,
         retries=0,  # whatever the user's default: what failed is tried again by the next run
-        task_runner=ThreadPoolTaskRunner(max_workers=1),  # type: ignore[arg-type]
     )
     def narrate_flow(job: dict[str, Any]) -> Any:  # noqa: ARG001 - the settings, to be seen in the UI
         summary = outcome.run()
@@ -153,7 +148,7 @@ def call_as_task(stage: str, number: int | None, function: Callable[[], None]) -
     name = stage if number is None else f"{stage}, shard {number}"
     task = Task(run_stage, name=stage, task_run_name=name, cache_policy=NO_CACHE, persist_result=False, retries=0)
     with suppress(Exception):  # a task run that Prefect lost; what ran is in `ran`
-        task.submit().wait()
+        task(return_state=True)
     if not ran:
         function()
     elif ran[0] is not None:

@@ -25,4 +25,4 @@ class BrokenOffError(FlowError):
 
 
 class Interrupted(Exception):  # noqa: N818 - the name of what happened, not of a fault
-    """The user asked the run to stop; the shard in hand is dropped whole."""
+    """The user asked the run to stop; the shards in hand are dropped whole."""

@@ -48,6 +48,7 @@ class Job(BaseModel):
     )
     shard_size: int = Field(64, ge=1, le=512, description="Photos that walk through the stages together.")
     limit: int | None = Field(None, ge=1, description="Narrate no more than this many photos, for a trial.")
+    overlap: bool = Field(True, description="Caption the next photos while one shard is spoken.")
     rehash: bool = Field(False, description="Read every photo again instead of trusting its size and time of change.")
 
 

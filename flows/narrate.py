@@ -6,10 +6,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from flows.errors import Interrupted
+from flows.lanes import in_lanes
 from flows.records import Shard, Summary, Work
 
 if TYPE_CHECKING:
-    from flows.stages import Stages
+    from flows.stages import Lane, Stages
 
 Call = Callable[[str, int | None, Callable[[], None]], None]
 """A way to call a stage: its name, the shard's number (None for the whole run), and the function to run."""
@@ -26,17 +27,22 @@ class Watcher(Protocol):
 
 
 def narrate(shards: Iterable[Shard], stages: "Stages", to_do: int, call: Call, watchers: Iterable[Watcher]) -> None:
-    """Walk every shard through the stages by way of `call`; an interrupted shard is dropped whole."""
-    for shard in shards:
-        try:
-            for name, stage in stages.in_order():
-                stages.stop.check()
-                call(name, shard.number, partial(stage, shard))
-        except Interrupted:
-            stages.summary.interrupted = stages.stop.signal
-            break
-        for watcher in watchers:
-            watcher.shard_done(stages.summary, to_do)
+    """Walk every shard through the stages by way of `call`; what an interrupted run has not committed is dropped.
+
+    Neighbouring shards overlap: while one is spoken the next is captioned and the one after that is decoded.
+    """
+
+    def walk(lane: "Lane", shard: Shard) -> None:
+        for name, stage in lane:
+            stages.stop.check()
+            call(name, shard.number, partial(stage, shard))
+
+    try:
+        for _ in in_lanes(shards, [partial(walk, lane) for lane in stages.lanes()], stages.stop.halt):
+            for watcher in watchers:
+                watcher.shard_done(stages.summary, to_do)
+    except Interrupted:
+        stages.summary.interrupted = stages.stop.signal
     for watcher in watchers:
         watcher.finished(stages.summary)
 

@@ -26,7 +26,8 @@ def _parameter(name: str, field: FieldInfo) -> Callable[[Command], Command]:
         return click.argument(name, required=False)
     flag = "--" + name.replace("_", "-")
     if field.annotation is bool:
-        return click.option(flag, name, is_flag=True, default=None, help=field.description)
+        either = f"{flag}/--no-{name.replace('_', '-')}" if field.default else flag
+        return click.option(either, name, is_flag=True, default=None, help=field.description)
     shown = "" if field.default is None else f"  [default: {field.default}]"
     metavar = None if get_origin(field.annotation) is Literal else name.upper()
     return click.option(

@@ -3,12 +3,13 @@
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from flows.inputs import EPOCH, distinct_id, uri_path
 from flows.manifest import Manifest
@@ -94,6 +95,7 @@ class Plan:
         scratch.mkdir(parents=True, exist_ok=True)
         self._file = scratch / f"plan-{os.getpid()}.sqlite"
         self._file.unlink(missing_ok=True)
+        self._lock = threading.RLock()  # shards at different stages ask and commit side by side
         self._base = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
         self._base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
         self._base.create_function("clip_exists", 1, self._clip_exists)
@@ -170,11 +172,10 @@ class Plan:
         last = ""
         query = """SELECT id, uri, found.size_bytes, found.mtime_us, part FROM chosen JOIN found USING (id)
             WHERE id > ? ORDER BY id LIMIT 512"""
-        while rows := self._base.execute(query, (last,)).fetchall():
+        while rows := self._rows(query, (last,)):
             for photo_id, uri, size_bytes, mtime_us, part in rows:
                 source = Source(photo_id, uri, size_bytes, EPOCH + timedelta(microseconds=mtime_us))
-                row = None if part is None else self.manifest.row(part, photo_id)
-                yield Work(source, row)
+                yield Work(source, None if part is None else self._row(part, photo_id))
             last = rows[-1][0]
 
     def is_unchanged(self, work: Work) -> bool:
@@ -189,14 +190,16 @@ class Plan:
         query = """SELECT part, id, audio_path FROM done WHERE sha256 = :sha256 AND status = 'described'
             AND captioner_digest = :captioner ORDER BY (alt_text_digest = :alt_text) DESC,
             (voice_digest = :voice AND audio_digest = :audio) DESC, id LIMIT 8"""
-        found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchall()
-        best = next((place for place in found if self._clip_exists(place[2])), found[0] if found else None)
-        return self.manifest.row(best[0], best[1]) if best else self._recall(sha256)
+        with self._lock:
+            found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchall()
+            best = next((place for place in found if self._clip_exists(place[2])), found[0] if found else None)
+            return self.manifest.row(best[0], best[1]) if best else self._recall(sha256)
 
     def remember(self, rows: Iterable[Row]) -> None:
         """Keep rows that this run replaces with another photo's: their own photo may come under another name."""
         kept = [(row["sha256"], json.dumps(row, default=str)) for row in rows]
-        self._base.executemany("INSERT OR REPLACE INTO past VALUES (?, ?)", kept)
+        with self._lock:
+            self._base.executemany("INSERT OR REPLACE INTO past VALUES (?, ?)", kept)
 
     def _recall(self, sha256: str) -> Row | None:
         found = self._base.execute("SELECT row FROM past WHERE sha256 = ?", (sha256,)).fetchone()
@@ -239,6 +242,10 @@ class Plan:
 
     def commit(self, rows: list[Row]) -> None:
         """Commit `rows` to the manifest, each to the part it lives in or, where it is new, to the last one."""
+        with self._lock:
+            self._commit(rows)
+
+    def _commit(self, rows: list[Row]) -> None:
         replaced: dict[int, list[Row]] = {}
         new = []
         for row in rows:
@@ -251,6 +258,14 @@ class Plan:
         homes |= self.manifest.commit(replaced, new)
         done = [_done(homes[row["id"]], row) for row in rows]
         self._base.executemany(f"INSERT OR REPLACE INTO done VALUES ({_PLACES})", done)
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
+        with self._lock:
+            return self._base.execute(query, values).fetchall()
+
+    def _row(self, part: int, photo_id: str) -> Row:
+        with self._lock:
+            return self.manifest.row(part, photo_id)
 
     def _to_do(self) -> str:
         return f"""SELECT found.id, done.part FROM found LEFT JOIN done USING (id)

@@ -57,6 +57,13 @@ class Rooms:
 
         return Speaker.load(self.job.voice, device=self.device)
 
+    def share_cores(self) -> None:
+        """Let the models of the calling thread use its share of the cores, where other shards' stages run beside it."""
+        if self.job.overlap and "device" in vars(self):
+            from flows.devices import share_cores
+
+            share_cores()
+
     def load(self) -> None:
         """Load both models now rather than on first use."""
         _ = self.captioner, self.speaker

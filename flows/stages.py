@@ -3,9 +3,8 @@
 import errno
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -32,6 +31,12 @@ BATCH = 16
 
 Stage = Callable[[Shard], None]
 
+Lane = Sequence[tuple[str, Stage]]
+"""The stages, each with its name, that a shard walks through without making way for the next one."""
+
+LANES = (("ingest",), ("features", "captions", "alt text"), ("speech",), ("master and encode", "commit"))
+"""The stages in order, cut into what neighbouring shards may be at side by side."""
+
 
 @dataclass
 class Stages:
@@ -45,12 +50,13 @@ class Stages:
     """Threads, or processes where a GPU is to be fed, that open photos."""
     advance: Callable[[str, int], None]
     """Told after each batch: the stage, and how many photos it has behind it."""
+    _underway: dict[str, Work] = field(default_factory=dict)
+    """By hash, the photo that the others with the same bytes wait for, until its row is committed."""
 
-    def in_order(self) -> Iterator[tuple[str, Stage]]:
-        """Yield each stage's name and its timed call."""
-        for name in ("ingest", "features", "captions", "alt text", "speech", "master and encode", "commit"):
-            function: Stage = getattr(self, name.replace(" ", "_"))
-            yield name, partial(self._timed, name, function)
+    def lanes(self) -> list[Lane]:
+        """Return the stages in order, lane by lane; all of them in one lane where shards are not to overlap."""
+        groups = LANES if self.rooms.job.overlap else [[name for lane in LANES for name in lane]]
+        return [[(name, self._timed(name)) for name in group] for group in groups]
 
     def ingest(self, shard: Shard) -> None:
         """Know each photo by its hash; open those that need a caption."""
@@ -60,11 +66,7 @@ class Stages:
             opened = self.decoders.map(open_uri, [work.source.uri for work in batch], [side_px] * len(batch))
             for work, outcome in zip(batch, opened, strict=True):
                 _take_in(work, outcome)
-                self._look_up(work)
-        first: dict[str, Work] = {}
-        for work in shard.works:
-            if work.is_open and work.sha256 is not None and first.setdefault(work.sha256, work) is not work:
-                work.twin, work.photo = first[work.sha256], None
+                self._find(work)
 
     def features(self, shard: Shard) -> None:
         """Encode the photos that need a caption."""
@@ -97,6 +99,7 @@ class Stages:
 
     def commit(self, shard: Shard) -> None:
         """Rename the clips into place, then the rows that name them."""
+        self._settle(shard)
         time = datetime.now(UTC)
         rows = [make_row(work, self.rooms, self.summary.run_id, time) for work in shard.works]
         results = list(zip(shard.works, rows, strict=True))
@@ -108,12 +111,21 @@ class Stages:
         remove_superseded(out, results)
         paths.journal_path(out).unlink()
         tally(self.summary, results)
+        for work in shard.works:
+            if work.sha256 is not None and self._underway.get(work.sha256) is work:
+                del self._underway[work.sha256]
 
-    def _timed(self, name: str, function: Stage, shard: Shard) -> None:
-        began = perf_counter()
-        function(shard)
-        seconds = self.summary.stage_seconds
-        seconds[name] = seconds.get(name, 0.0) + perf_counter() - began
+    def _timed(self, name: str) -> Stage:
+        function: Stage = getattr(self, name.replace(" ", "_"))
+
+        def stage(shard: Shard) -> None:
+            began = perf_counter()
+            self.rooms.share_cores()
+            function(shard)
+            seconds = self.summary.stage_seconds
+            seconds[name] = seconds.get(name, 0.0) + perf_counter() - began
+
+        return stage
 
     def _batches(self, stage: str, works: Sequence[Work]) -> Iterator[Sequence[Work]]:
         for start in range(0, len(works), BATCH):
@@ -131,26 +143,55 @@ class Stages:
         if work.row_before is None or not self.plan.is_unchanged(work):
             return False
         work.sha256 = work.row_before["sha256"]
-        self._look_up(work)
-        return work.reuses_caption
+        self._find(work)
+        return work.reuses_caption or work.twin is not None
 
-    def _look_up(self, work: Work) -> None:
-        """Find committed words and sound for the same bytes."""
+    def _find(self, work: Work) -> None:
+        """Find who has the same bytes: a photo that is underway, or a committed row; else be the one that is found.
+
+        Looked for in this order, since a photo that is underway becomes a row before it is underway no more.
+        """
         if not work.is_open or work.sha256 is None:
             return
-        row = work.reused = self.plan.reusable(work.sha256)
+        work.twin = self._underway.get(work.sha256)
+        if work.twin is not None:
+            work.photo = None
+            return
+        self._look_up(work, work.sha256)
+        if work.photo is not None or work.reuses_caption:
+            self._underway[work.sha256] = work
+
+    def _look_up(self, work: Work, sha256: str) -> None:
+        """Find committed words and sound for the same bytes."""
+        row = work.reused = self.plan.reusable(sha256)
         if row is None:
             return
         work.reuses_caption, work.photo = True, None
-        if self.plan.digests.words_hold(row):
-            self._look_up_clip(work, row)
-        else:  # another policy: the same caption in other words
+        if not self.plan.digests.words_hold(row):  # another policy: the same caption in other words
             work.caption = Caption(row["caption"], row["mean_logprob"], row["captioner_digest"])
+        if work.alt_text is not None or work.caption is None:
+            self._look_up_clip(work, row)
 
     def _look_up_clip(self, work: Work, row: Row) -> None:
-        """Find out whether the row's clip is what would be made now, and is whole."""
+        """Find out whether the row's clip says the photo's words as they would be said now, and is whole."""
         clip = self.rooms.job.out / (row["audio_path"] or "")
-        work.reuses_clip = self.plan.digests.sound_holds(row) and hash_of(clip) == row["audio_sha256"]
+        says_it = work.alt_text is None or work.alt_text.text == row["alt_text"]
+        work.reuses_clip = says_it and self.plan.digests.sound_holds(row) and hash_of(clip) == row["audio_sha256"]
+
+    def _settle(self, shard: Shard) -> None:
+        """Find again the sound that photos share: shards ahead were committed since it was looked up.
+
+        Who waited for a photo of a shard ahead shares its row now, or its failure.
+        """
+        for work in shard.works:
+            ahead = work.twin is not None and self._underway.get(work.twin.sha256 or "") is not work.twin
+            if work.twin is not None and ahead:
+                work.failure, work.twin = work.twin.failure, None
+            if work.is_open and work.sha256 is not None and (ahead or work.reuses_clip):
+                work.reuses_clip = False
+                self._look_up(work, work.sha256)
+                if not work.reuses_clip:
+                    work.failure = ("unreadable", "the clip to share went missing; it is made at the next run")
 
     def _encode(self, batch: Sequence[Work]) -> None:
         photos = [work.photo for work in batch if work.photo is not None]
@@ -168,7 +209,7 @@ class Stages:
     def _word(self, work: Work, policy: str, language: str) -> None:
         if work.caption is not None:
             work.alt_text = make_alt_text(work.caption.text, policy, language)
-            if work.reused is not None and work.reused["alt_text"] == work.alt_text.text:
+            if work.reused is not None:
                 self._look_up_clip(work, work.reused)
 
     def _speak(self, batch: Sequence[Work]) -> None:

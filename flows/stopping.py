@@ -21,6 +21,7 @@ class Stop:
         self.signal: str | None = None
         self._say, self._at_once = say, at_once
         self._event = threading.Event()
+        self._halted = threading.Event()
 
     @property
     def asked(self) -> bool:
@@ -28,9 +29,13 @@ class Stop:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise Interrupted where the run was asked to end."""
-        if self.asked:
+        """Raise Interrupted where the run was asked to end, or broke off."""
+        if self.asked or self._halted.is_set():
             raise Interrupted
+
+    def halt(self) -> None:
+        """End what other shards are at, too: the run broke off."""
+        self._halted.set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -41,13 +46,14 @@ class Stop:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.asked:
-            self._say("Stopped at once; what was committed stands, the shard in hand is dropped.")
+            self._say("Stopped at once; what was committed stands, the shards in hand are dropped.")
             self._at_once()
             os._exit(EXIT_STATUS[name])
         self.signal = name
         self._event.set()
         self._say(
-            "Stopping after the batch in hand; its shard is dropped and done again next time. Once more stops at once."
+            "Stopping after the batch in hand; the shards in hand are dropped and done again next time. "
+            "Once more stops at once."
         )
 
 

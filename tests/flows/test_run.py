@@ -557,3 +557,65 @@ def test_a_list_that_names_a_photo_twice_has_one_row(runs: Runs, tmp_path: Path)
     (tmp_path / "list.txt").write_text(f"photos/a.png\n{path}\nphotos/../photos/a.png\n")
 
     assert runs.run(photos=str(tmp_path / "list.txt")).counts.found == 1
+
+
+def test_overlapping_shards_give_the_same_rows_and_clips_as_one_after_the_other(runs: Runs):
+    make_photos(runs.photos, 7)
+    shutil.copy(runs.photos / "000.png", runs.photos / "005.png")
+    shutil.copy(BROKEN / "truncated.jpg", runs.photos / "003.jpg")
+    plain = runs.out.with_name("plain")
+
+    one, other = runs.run(shard_size=2), runs.run(out=plain, shard_size=2, overlap=False)
+
+    assert made(one) == made(other) == (6, 6)
+    assert settled_rows(runs.out) == settled_rows(plain)
+    assert all((plain / path).read_bytes() == clip for path, clip in runs.clips().items())
+
+
+def test_copies_in_shards_that_overlap_are_described_once(runs: Runs):
+    """The copies come to the captioner before the first one's row is committed."""
+    make_photo(runs.photos / "a.png", 1)
+    for name in "bcdefgh":
+        shutil.copy(runs.photos / "a.png", runs.photos / f"{name}.png")
+
+    summary = runs.run(shard_size=1)
+
+    assert made(summary) == (1, 1)
+    assert summary.counts.described == 8
+    assert rows_name_their_clips(runs)
+
+
+def test_copies_of_a_photo_that_fails_in_a_shard_ahead_fail_as_it_does(runs: Runs, monkeypatch: pytest.MonkeyPatch):
+    make_photo(runs.photos / "a.png", 1)
+    for name in "bcd":
+        shutil.copy(runs.photos / "a.png", runs.photos / f"{name}.png")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BadAudioError("noise")
+
+    monkeypatch.setattr(Speaker, "finish", refuse)
+    summary = runs.run(shard_size=1)
+
+    assert summary.counts.failed == 4
+    assert set(runs.rows()["reason"]) == {"bad-audio"}
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(6)))
+def test_photos_that_change_names_across_overlapping_shards_compute_nothing_and_keep_their_own(
+    runs: Runs, tmp_path_factory: pytest.TempPathFactory, order: list[int]
+):
+    """Each clip is shared from where another shard is just about to put another one."""
+    runs.photos, runs.out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("out")
+    runs.settings |= {"photos": str(runs.photos), "out": runs.out}
+    paths = make_photos(runs.photos, 6)
+    runs.run(shard_size=2)
+    before = {path.name: path.read_bytes() for path in (runs.out / "audio").iterdir()}
+    aside = [path.rename(path.with_suffix(".aside")) for path in paths]
+    for path, number in zip(aside, order, strict=True):
+        path.rename(paths[number])
+
+    assert made(runs.run(shard_size=2)) == (0, 0)
+    after = {path.name: path.read_bytes() for path in (runs.out / "audio").iterdir()}
+    assert after == {f"{paths[new].name}.mp3": before[f"{paths[old].name}.mp3"] for old, new in enumerate(order)}
+    assert rows_name_their_clips(runs)

@@ -45,7 +45,7 @@ def test_the_first_signal_is_answered_within_two_seconds_and_drops_the_shard_who
     rows = pd.read_parquet(runs.out / "manifest")
 
     assert answered < 2
-    assert "its shard is dropped" in said
+    assert "the shards in hand are dropped" in said
     assert process.returncode == status
     assert "left for another run" in out.splitlines()[-1]
     assert 0 < len(rows) < 400
