@@ -36,8 +36,13 @@ class Job(BaseModel):
     voice: str = Field("narrator", description="Name or folder of the voice.")
     policy: str = Field("wcag", description="How alt text is made from a caption: wcag, short-125 or plain.")
     profile: str = Field(
-        "streaming", description="Loudness of the clips: streaming (-16 LUFS), ebu-r128 (-23 LUFS) or none."
+        "streaming", description="Loudness of the clips: streaming (-16 LUFS), ebu-r128 (-23 LUFS), acx or none."
     )
+    sample_rate: int | None = Field(None, description="Samples a second of the clips, in Hz; else the voice's own.")
+    sign_certificate: Path | None = Field(
+        None, description="Certificates (PEM) to sign the clips with by C2PA; wav and mp3, needs the extra c2pa."
+    )
+    sign_key: Path | None = Field(None, description="Private key (PEM) of the signing certificate.")
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",

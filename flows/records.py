@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from captioner.records import AltText, Caption, Features, Photo, Refusal
     from speech.errors import SpeechError
-    from speech.records import Clip, Waveform
+    from speech.records import Clip, Spoken
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Work:
     """What the model said."""
     alt_text: "AltText | None" = None
     """What is published and spoken."""
-    waveform: "Waveform | SpeechError | None" = None
+    spoken: "Spoken | SpeechError | None" = None
     """The raw sound, or why there is none; dropped once it is encoded."""
     clip: "Clip | None" = None
     """The finished file."""

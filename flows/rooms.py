@@ -2,20 +2,23 @@
 
 import hashlib
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner.alt_text import policy_digest
 from captioner.weights import describe
 from flows.job import Job
 from flows.plan import Digests
-from speech.mastering import profile_named
+from speech.encoding import Delivery
+from speech.errors import SpeechError
+from speech.signing import Signature
 from speech.voices import resolve_voice
 
 if TYPE_CHECKING:
     from captioner.captioning import Captioner
     from speech.speaking import Speaker
 
-AUDIO_VERSION = 1
+AUDIO_VERSION = 2
 """Raised when mastering or encoding changes what the same settings give."""
 
 
@@ -27,8 +30,8 @@ class Rooms:
         self.job = job
         self.captioner_info = describe(job.captioner)
         self.voice = resolve_voice(job.voice)
-        profile_named(job.profile)
-        audio = f"{AUDIO_VERSION} {job.format} {job.profile}"
+        self.delivery = _delivery(job)
+        audio = f"{AUDIO_VERSION} {job.format} {job.profile} {job.sample_rate} {_digest_of(job.sign_certificate)}"
         self.digests = Digests(
             captioner=self.captioner_info.digest,
             alt_text=policy_digest(job.policy),
@@ -67,3 +70,20 @@ class Rooms:
     def load(self) -> None:
         """Load both models now rather than on first use."""
         _ = self.captioner, self.speaker
+
+
+def _delivery(job: Job) -> Delivery:
+    """Return what the job wants of a clip; raises SpeechError for what there is not, and where it cannot be signed."""
+    signature = None
+    if job.sign_certificate is not None and job.sign_key is not None:
+        signature = Signature(job.sign_certificate, job.sign_key)
+    elif job.sign_certificate is not None or job.sign_key is not None:
+        raise SpeechError("signing takes a certificate and its key", mend="give --sign-certificate and --sign-key")
+    delivery = Delivery(job.format, job.profile, job.sample_rate, signature)
+    delivery.check()
+    return delivery
+
+
+def _digest_of(file: Path | None) -> str:
+    """Return the digest of a file's bytes; nothing where none was named."""
+    return hashlib.sha256(file.expanduser().read_bytes()).hexdigest()[:16] if file else ""

@@ -115,6 +115,7 @@ def _clip_columns(work: Work, rooms: Rooms) -> Row:
         "loudness_lufs": clip.loudness_lufs,
         "loudness_reliable": clip.loudness_reliable,
         "true_peak_dbtp": clip.true_peak_dbtp,
-        "clip_flags": [],
-        "attempts": 1,
+        "clip_flags": [{"rule": flag.rule, "reason": flag.reason} for flag in clip.flags],
+        "attempts": clip.attempts,
+        "asr_wer": clip.asr_wer,
     }

@@ -24,7 +24,7 @@ from flows.schema import DEAD_LINK
 from flows.stopping import Stop
 from flows.thumbnails import write_thumbnail
 from speech.errors import BadAudioError, SpeechError
-from speech.records import Waveform
+from speech.records import Spoken
 
 BATCH = 16
 """Photos between two looks at whether the run was asked to stop."""
@@ -93,7 +93,7 @@ class Stages:
     def master_and_encode(self, shard: Shard) -> None:
         """Master the waveforms and write them as files out of everyone's sight."""
         job, folder = self.rooms.job, paths.scratch_folder(self.rooms.job.out)
-        for batch in self._batches("master and encode", [work for work in shard.works if work.waveform is not None]):
+        for batch in self._batches("master and encode", [work for work in shard.works if work.spoken is not None]):
             for work in batch:
                 self._finish(work, folder / f"clip-{shard.number}-{work.sha256}.{job.format}")
 
@@ -213,19 +213,18 @@ class Stages:
                 self._look_up_clip(work, work.reused)
 
     def _speak(self, batch: Sequence[Work]) -> None:
-        waveforms = self.rooms.speaker.speak([_spoken_text(work) for work in batch])
-        for work, waveform in zip(batch, waveforms, strict=True):
-            work.waveform = waveform
+        spoken = self.rooms.speaker.speak([_spoken_text(work) for work in batch])
+        for work, outcome in zip(batch, spoken, strict=True):
+            work.spoken = outcome
 
     def _finish(self, work: Work, path: Path) -> None:
-        job = self.rooms.job
         try:
-            if not isinstance(work.waveform, Waveform):
-                raise work.waveform or BadAudioError("there is no sound")
-            work.clip = self.rooms.speaker.finish(work.waveform, path, _spoken_text(work), job.format, job.profile)
+            if not isinstance(work.spoken, Spoken):
+                raise work.spoken or BadAudioError("there is no sound")
+            work.clip = self.rooms.speaker.finish(work.spoken, path, _spoken_text(work), self.rooms.delivery)
         except SpeechError as error:
             work.failure = ("bad-audio" if isinstance(error, BadAudioError) else "unspeakable", str(error))
-        work.waveform = None
+        work.spoken = None
 
 
 def open_uri(uri: str, side_px: int) -> Photo | Refusal | OSError | MemoryError:

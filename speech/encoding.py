@@ -8,21 +8,32 @@ import contextlib
 import hashlib
 import io
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import langcodes
 import mutagen
 import mutagen.id3
 import mutagen.ogg
 import numpy as np
 import soundfile
-import soxr
 
 from speech.errors import SpeechError
-from speech.mastering import Profile, amplify, loudness_lufs, true_peak_dbtp
-from speech.records import Clip, Voice, Waveform
+from speech.mastering import (
+    Profile,
+    amplify,
+    loudness_lufs,
+    missing_db,
+    noise_floor_db,
+    profile_named,
+    resample,
+    true_peak_dbtp,
+)
+from speech.records import Clip, ClipFlag, Voice, Waveform
+from speech.signing import Signature
 
 # mutagen says that it is typed, but its functions are not: strict checking wants that said once.
 ID3: Any = mutagen.id3
@@ -38,6 +49,9 @@ MARGIN_DB = 0.1
 """How far under the ceiling a clip is brought that passed it."""
 TOLERANCE_DB = 0.1
 ATTEMPTS = 4
+"""Encodings in search of the loudness; after them a clip is only made quieter, until its peak is under the ceiling."""
+SAMPLE_RATES_HZ = (16000, 22050, 24000, 44100, 48000)
+"""Rates to choose from: all formats but Opus have them all, and Opus takes its next one."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +69,7 @@ class Codec:
 CODECS: dict[str, Codec] = {
     "wav": Codec("WAV", "PCM_16", {}),
     "flac": Codec("FLAC", "PCM_16", {}),
-    # Half way down libsndfile's scale: 80 kbit/s at 22.05 kHz (measured), 64 at the least for any rate from 16 kHz.
-    "mp3": Codec("MP3", "MPEG_LAYER_III", {"bitrate_mode": "CONSTANT", "compression_level": 0.5}),
+    "mp3": Codec("MP3", "MPEG_LAYER_III", {"bitrate_mode": "CONSTANT"}),  # its rate comes from the profile
     "ogg": Codec("OGG", "VORBIS", {"compression_level": 0.4}),
     "opus": Codec("OGG", "OPUS", {"compression_level": 0.4}),
 }
@@ -85,51 +98,95 @@ class Labels:
         return hashlib.sha256(f"{self.voice.digest}\n{self.text}".encode()).digest()
 
 
-def write_clip(waveform: Waveform, path: Path, labels: Labels, codec: str, profile: Profile) -> Clip:
+@dataclass(frozen=True)
+class Delivery:
+    """What a finished clip is to be."""
+
+    codec: str = "mp3"
+    """`mp3`, `wav`, `flac`, `ogg` (Vorbis) or `opus`."""
+    profile: str = "streaming"
+    """Name of the loudness profile."""
+    sample_rate_hz: int | None = None
+    """Samples a second; None for the profile's choice, or else the voice's own."""
+    signature: Signature | None = None
+    """Certificate to sign with by C2PA (wav and mp3); None for no signature."""
+
+    def check(self) -> None:
+        """Raise `SpeechError` for a format, profile or rate that there is not."""
+        profile_named(self.profile)
+        if self.codec not in CODECS:
+            raise SpeechError("no such audio format", where=self.codec, mend=f"use one of {', '.join(FORMATS)}")
+        if self.sample_rate_hz not in (None, *SAMPLE_RATES_HZ):
+            rates = ", ".join(map(str, SAMPLE_RATES_HZ))
+            raise SpeechError("no such sample rate", where=f"{self.sample_rate_hz} Hz", mend=f"use one of {rates}")
+        if self.signature is not None:
+            self.signature.check(self.codec)
+
+
+def write_clip(waveform: Waveform, path: Path, labels: Labels, delivery: Delivery) -> Clip:
     """Write a mastered waveform (N,) to `path` and return what was written.
 
     A lossy codec moves peaks and loudness a little: where the decoded sound misses the profile it is encoded anew, the
-    one gain put right. Raises `SpeechError` for a codec that is not in the table, and `OSError` as the file system
-    does, with no file left.
+    one gain put right. Raises `SpeechError` for a choice that there is not, and `OSError` as the file system does, with
+    no file left.
     """
-    if codec not in CODECS:
-        raise SpeechError("no such audio format", where=codec, mend=f"use one of {', '.join(FORMATS)}")
-    for attempt in range(1, ATTEMPTS + 1):
-        data = encode(waveform, labels, codec)
-        decoded = decode(data)
-        peak, loudness = true_peak_dbtp(decoded), loudness_lufs(decoded)
-        correction_db = _correction_db(peak, loudness, profile)
-        if abs(correction_db) < TOLERANCE_DB or attempt == ATTEMPTS:
-            break
-        waveform = amplify(waveform, correction_db)
+    delivery.check()
+    profile = profile_named(delivery.profile)
+    data, decoded = _encode_to_profile(waveform, labels, delivery.codec, profile)
+    if delivery.signature is not None:
+        data = delivery.signature.sign(data, delivery.codec, labels.title, SOFTWARE, SYNTHETIC)
     write_atomically(data, path)
     return Clip(
         path=path,
         duration_s=decoded.duration_s,
         sample_rate_hz=decoded.sample_rate_hz,
-        loudness_lufs=loudness,
+        loudness_lufs=loudness_lufs(decoded),
         loudness_reliable=decoded.duration_s >= RELIABLE_S,
-        true_peak_dbtp=peak,
-        codec=codec,
+        true_peak_dbtp=true_peak_dbtp(decoded),
+        codec=delivery.codec,
         sha256=hashlib.sha256(data).hexdigest(),
+        flags=tuple(_flags(decoded, profile)),
     )
 
 
-def _correction_db(peak_dbtp: float, loudness: float | None, profile: Profile) -> float:
+def _encode_to_profile(waveform: Waveform, labels: Labels, codec: str, profile: Profile) -> tuple[bytes, Waveform]:
+    """Return the file and what a player decodes of it: its peak under the ceiling, its loudness the profile's."""
+    attempt = 1
+    while True:
+        data = encode(waveform, labels, codec, profile)
+        decoded = decode(data)
+        room_db = profile.ceiling_dbtp - true_peak_dbtp(decoded)
+        correction_db = _correction_db(room_db, missing_db(decoded, profile))
+        if room_db >= 0 and (abs(correction_db) < TOLERANCE_DB or attempt >= ATTEMPTS):
+            return data, decoded
+        waveform = amplify(waveform, correction_db if attempt < ATTEMPTS else min(correction_db, 0.0))
+        attempt += 1
+
+
+def _correction_db(room_db: float, missing: float) -> float:
     """Return by how much the decoded sound should be louder: down under the ceiling first, then to the loudness."""
-    room_db = profile.ceiling_dbtp - peak_dbtp
     if room_db < 0:
         return room_db - MARGIN_DB
-    if profile.loudness_lufs is None or loudness is None:
-        return 0.0
-    return min(profile.loudness_lufs - loudness, max(room_db - MARGIN_DB, 0.0))
+    return min(missing, max(room_db - MARGIN_DB, 0.0))
 
 
-def encode(waveform: Waveform, labels: Labels, codec: str) -> bytes:
+def _flags(decoded: Waveform, profile: Profile) -> Iterator[ClipFlag]:
+    """Yield where the encoded file misses what the profile asks for."""
+    missing = missing_db(decoded, profile)
+    if missing > profile.tolerance_db:
+        reason = f"{missing:.1f} dB under the profile: peaks at {profile.ceiling_dbtp:g} dBTP hold the one gain back"
+        yield ClipFlag("loudness-limited", reason, doubtful=False)
+    floor_db = noise_floor_db(decoded)
+    if profile.floor_db is not None and floor_db > profile.floor_db:
+        yield ClipFlag("noise-floor", f"between the words it is at {floor_db:.0f} dB, asked for {profile.floor_db:g}")
+
+
+def encode(waveform: Waveform, labels: Labels, codec: str, profile: Profile) -> bytes:
     """Return the whole tagged file."""
     chosen = CODECS[codec]
+    options = chosen.options | ({"compression_level": profile.mp3_level} if codec == "mp3" else {})
     if codec == "opus":
-        waveform = _at_opus_rate(waveform)
+        waveform = resample(waveform, _opus_rate_hz(waveform.sample_rate_hz))
     stream = io.BytesIO()
     soundfile.write(
         stream,
@@ -137,7 +194,7 @@ def encode(waveform: Waveform, labels: Labels, codec: str) -> bytes:
         waveform.sample_rate_hz,
         format=chosen.container,
         subtype=chosen.subtype,
-        **chosen.options,
+        **options,
     )
     stream.seek(0)
     _tag(stream, labels, codec)
@@ -155,32 +212,24 @@ def decode(data: bytes) -> Waveform:
 def write_atomically(data: bytes, path: Path) -> None:
     """Write `data` to `path` so that there is the whole file or none; parent folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".clip-", suffix=".part", dir=path.parent)
+    scratch = path.parent / f".clip-{secrets.token_hex(8)}.part"
     try:
+        # Opened with the rights that any new file gets: the mask of the process is applied by the system.
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).chmod(0o666 & ~_umask())  # a temporary file is the owner's alone
-        Path(name).replace(path)
+        scratch.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            scratch.unlink()
         raise
 
 
-def _umask() -> int:
-    """Return the process's file mode mask."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-def _at_opus_rate(waveform: Waveform) -> Waveform:
-    """Return the waveform at the next rate that Opus has, 48 kHz at most."""
-    rate = next((r for r in OPUS_RATES_HZ if r >= waveform.sample_rate_hz), OPUS_RATES_HZ[-1])
-    samples = soxr.resample(waveform.samples, waveform.sample_rate_hz, rate, "VHQ").astype(np.float32)  # (N at rate,)
-    return Waveform(samples, rate)
+def _opus_rate_hz(sample_rate_hz: int) -> int:
+    """Return the next rate that Opus has, 48 kHz at most."""
+    return next((rate for rate in OPUS_RATES_HZ if rate >= sample_rate_hz), OPUS_RATES_HZ[-1])
 
 
 def _tag(stream: io.BytesIO, labels: Labels, codec: str) -> None:
@@ -224,9 +273,11 @@ def _vorbis_comments(labels: Labels) -> dict[str, str]:
 
 
 def _iso_639_2(language: str) -> str:
-    """Return the three letters that ID3 wants for a BCP 47 tag; `und` for one that is not in the short table."""
-    codes = {"en": "eng", "de": "deu", "fr": "fra", "es": "spa", "it": "ita", "pt": "por", "nl": "nld"}
-    return codes.get(language.split("-", 1)[0].lower(), "und")
+    """Return the three letters that ID3 wants for a BCP 47 tag; `und` for a language that has none."""
+    try:
+        return langcodes.get(language).to_alpha3()
+    except LookupError:  # langcodes' errors for tags that are none, and for languages without a code
+        return "und"
 
 
 def _with_serial(stream: io.BytesIO, serial: int) -> bytes:

@@ -41,6 +41,32 @@ class Waveform:
 
 
 @dataclass(frozen=True)
+class ClipFlag:
+    """Something about a clip that its row should say."""
+
+    rule: str
+    """Short name of the rule, such as `loudness-limited`."""
+    reason: str
+    """What was found, in words."""
+    doubtful: bool = True
+    """Whether a person should listen to the clip for it."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A text as sound, before it is mastered."""
+
+    waveform: Waveform
+    """All its sentences, one after another."""
+    attempts: int = 1
+    """Times that its most difficult sentence was spoken, >= 1."""
+    asr_wer: float | None = None
+    """Word error rate of the recogniser that listened to it, >= 0; None where none did."""
+    flags: tuple[ClipFlag, ...] = ()
+    """What was doubtful."""
+
+
+@dataclass(frozen=True)
 class Clip:
     """A spoken file as it lies on the disk; the loudness is measured on the encoded file."""
 
@@ -60,3 +86,9 @@ class Clip:
     """`wav`, `flac`, `mp3`, `ogg` (Vorbis) or `opus`."""
     sha256: str
     """SHA-256 of the file's bytes."""
+    flags: tuple[ClipFlag, ...] = ()
+    """What its row should say of it."""
+    attempts: int = 1
+    """Times that its most difficult sentence was spoken, >= 1."""
+    asr_wer: float | None = None
+    """Word error rate of the recogniser that listened to it, >= 0; None where none did."""

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from speech.records import Waveform
-from speech.speaking import FORMATS, Speaker
+from speech.records import Spoken
+from speech.speaking import FORMATS, Delivery, Speaker
 
 
 def main() -> None:
@@ -27,14 +27,14 @@ def main() -> None:
     _set_threads(options.threads)
     with options.table.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    speaker = Speaker.load(options.voice)
+    speaker, delivery = Speaker.load(options.voice), Delivery(options.format, options.profile)
     started = time.monotonic()
     waveforms = speaker.speak([row["text"] for row in rows])
     seconds, failed = 0.0, 0
     for number, (row, spoken) in enumerate(zip(rows, waveforms, strict=True)):
-        if isinstance(spoken, Waveform):
+        if isinstance(spoken, Spoken):
             path = options.folder / f"{row.get('clip') or format(number, '03d')}.{options.format}"
-            seconds += speaker.finish(spoken, path, row["text"], options.format, options.profile).duration_s
+            seconds += speaker.finish(spoken, path, row["text"], delivery).duration_s
         else:
             failed += 1
             sys.stderr.write(f"{row['text'][:60]}: {spoken}\n")

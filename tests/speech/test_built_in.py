@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from speech.mastering import trim
-from speech.records import Waveform
-from speech.speaking import Speaker
+from speech.records import Spoken
+from speech.speaking import Delivery, Speaker
 
 CAPTION = "A brown dog runs over the green grass."
 
@@ -17,15 +17,15 @@ def narrator() -> Speaker:
 
 def test_a_caption_is_spoken_at_a_narrators_pace(narrator: Speaker):
     spoken = narrator.speak([CAPTION])[0]
-    assert isinstance(spoken, Waveform)
-    assert 1.5 < trim(spoken).duration_s < 5
+    assert isinstance(spoken, Spoken)
+    assert 1.5 < trim(spoken.waveform).duration_s < 5
 
 
 @pytest.mark.parametrize("text", ["A", "I", "the", "Dog", "Snow.", "7", "Two girls.", "Really?"])
 def test_the_shortest_texts_are_spoken_as_loud_as_the_profile_allows(narrator: Speaker, tmp_path: Path, text: str):
     spoken = narrator.speak([text])[0]
-    assert isinstance(spoken, Waveform), spoken
-    clip = narrator.finish(spoken, tmp_path / "clip.mp3", text)
+    assert isinstance(spoken, Spoken), spoken
+    clip = narrator.finish(spoken, tmp_path / "clip.mp3", text, Delivery())
     assert 0.3 < clip.duration_s < 2
     assert clip.loudness_lufs is not None
     at_the_target, at_the_ceiling = clip.loudness_lufs > -16.5, clip.true_peak_dbtp > -1.5
@@ -35,11 +35,11 @@ def test_the_shortest_texts_are_spoken_as_loud_as_the_profile_allows(narrator: S
 def test_the_same_caption_gives_the_same_bytes_among_others(narrator: Speaker, tmp_path: Path):
     alone = narrator.speak([CAPTION])[0]
     among = narrator.speak(["Two girls in red coats sit on a bench beside the sea.", CAPTION, "A"])[1]
-    assert isinstance(alone, Waveform)
-    assert isinstance(among, Waveform)
-    assert np.array_equal(alone.samples, among.samples)
-    first = narrator.finish(alone, tmp_path / "one.mp3", CAPTION)
-    assert first.sha256 == narrator.finish(among, tmp_path / "other.mp3", CAPTION).sha256
+    assert isinstance(alone, Spoken)
+    assert isinstance(among, Spoken)
+    assert np.array_equal(alone.waveform.samples, among.waveform.samples)
+    first = narrator.finish(alone, tmp_path / "one.mp3", CAPTION, Delivery())
+    assert first.sha256 == narrator.finish(among, tmp_path / "other.mp3", CAPTION, Delivery()).sha256
 
 
 def test_the_voice_is_light_enough_for_the_wheel(narrator: Speaker):
@@ -48,4 +48,4 @@ def test_the_voice_is_light_enough_for_the_wheel(narrator: Speaker):
 
 @pytest.mark.parametrize("text", ["Loch Ness.", "A croissant on a plate.", "A jalapeño.", "Music by Bach."])
 def test_loans_with_foreign_sounds_are_spoken(narrator: Speaker, text: str):
-    assert isinstance(narrator.speak([text])[0], Waveform)
+    assert isinstance(narrator.speak([text])[0], Spoken)

@@ -110,7 +110,7 @@ def test_the_true_peak_between_samples_is_found():
 
 def test_joined_sentences_are_apart_by_the_pause():
     parts = [Waveform(noise(1.0), RATE), Waveform(noise(0.5), RATE)]
-    assert join(parts, 0.4).duration_s == pytest.approx(1.0 + 0.5 + 2 * 0.4, abs=0.05)
+    assert join(parts, [0.4]).duration_s == pytest.approx(1.0 + 0.5 + 0.4, abs=0.05)
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones():

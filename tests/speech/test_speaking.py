@@ -11,7 +11,7 @@ import torch
 from speech import acoustic, vocoder
 from speech.coqui import Engine, plan_batches
 from speech.errors import UnspeakableError, VoiceError
-from speech.records import Waveform
+from speech.records import Spoken, Waveform
 from speech.speaking import Speaker
 
 SHORT_AND_LONG = [
@@ -25,8 +25,8 @@ SHORT_AND_LONG = [
 
 
 def waveform(result: object) -> Waveform:
-    assert isinstance(result, Waveform), result
-    return result
+    assert isinstance(result, Spoken), result
+    return result.waveform
 
 
 def test_neighbours_change_not_a_bit_of_a_clip(speaker: Speaker):
@@ -66,7 +66,7 @@ def test_the_librarys_own_inference_agrees_for_one_text(tiny_voice_folder: Path)
 
 def test_a_bad_text_is_an_error_value_and_stops_no_other(speaker: Speaker):
     results = speaker.speak(["A dog.", "\U0001f600\U0001f436", "", "A cat.", "日本語"])
-    assert [isinstance(result, Waveform) for result in results] == [True, False, False, True, False]
+    assert [isinstance(result, Spoken) for result in results] == [True, False, False, True, False]
     for result in (results[1], results[2], results[4]):
         assert isinstance(result, UnspeakableError)
         assert result.mend
