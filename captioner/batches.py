@@ -3,6 +3,7 @@
 Shapes: B photos, C captions a photo, T tokens; h, w, c the lower encoder's map.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,8 +36,15 @@ class Batch:
 class Batches:
     """Draws batches from cached versions of the photos."""
 
-    def __init__(self, cache: FeatureCache, versions: Sequence[str], tokenizer: Tokenizer, longest: int) -> None:
-        """Open the versions (the first must be `plain`) and put all captions into ids."""
+    def __init__(
+        self, cache: FeatureCache, versions: Sequence[str], tokenizer: Tokenizer, longest: int, window: float = 1.0
+    ) -> None:
+        """Open the versions (the first must be `plain`) and put all captions into ids.
+
+        Below 1, `window` is the smallest share of a map's height and width that a batch shows: a crop of another
+        aspect that needs no new run of the encoder.
+        """
+        self.window = window
         self.maps = [cache.version(name) for name in versions]
         self.flips = [cache.flipped(name) for name in versions]
         self.examples = cache.examples
@@ -51,7 +59,17 @@ class Batches:
         random = np.random.default_rng([seed, step, 1])
         photos = [int(number) for number in order[place * size : (place + 1) * size]]
         drawn = [self._draw_one(self.chosen[photo], random) for photo in photos]
-        return Batch(_maps([one for one, _ in drawn]), _padded([ids for _, ids in drawn]), photos)
+        maps = self._windows([one for one, _ in drawn], random)
+        return Batch(_maps(maps), _padded([ids for _, ids in drawn]), photos)
+
+    def _windows(self, maps: list[NDArray[np.float16]], random: np.random.Generator) -> list[NDArray[np.float16]]:
+        """Cut a window out of each (h, w, c) map: of one size for the batch, anywhere in each photo."""
+        if self.window >= 1.0 or not maps:
+            return maps
+        height, width, _ = maps[0].shape
+        rows, columns = (int(random.integers(math.ceil(self.window * side), side + 1)) for side in (height, width))
+        places = [(int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))) for _ in maps]
+        return [one[y : y + rows, x : x + columns] for one, (y, x) in zip(maps, places, strict=True)]
 
     def keep(self, photos: Sequence[int]) -> None:
         """Draw from these photos alone; a batch then numbers them by their place in this list."""

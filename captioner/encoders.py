@@ -117,7 +117,7 @@ class Encoder(nn.Module):
 
     def regions(self, features: Tensor) -> Tensor:
         """Average (B, D, h, w) down to the grid and lay it out row by row from the top left: (B, L, D)."""
-        if features.shape[-1] > self.config.grid:
+        if max(features.shape[-2:]) > self.config.grid:
             features = nn.functional.adaptive_avg_pool2d(features, self.config.grid)  # (B, D, G, G)
         return features.flatten(2).transpose(1, 2)  # (B, L, D)
 

@@ -21,6 +21,8 @@ from PIL import Image, ImageEnhance
 from captioner.dataset import Example
 from captioner.encoders import Encoder
 
+AUGMENTATION = 1
+"""Rises when `augment` makes other versions than before."""
 BATCH_PHOTOS = 8
 """Photos at a time: larger batches fall out of the processor's caches and are slower."""
 
@@ -29,8 +31,8 @@ class FeatureCache:
     """Maps of the lower encoder for a list of photos, one memory-mapped file for each version."""
 
     def __init__(self, folder: Path, examples: Sequence[Example], encoder: Encoder) -> None:
-        """Name the cache after what it depends on: the photos' names and the encoder's digest."""
-        key = encoder.lower_digest() + "".join(f"\n{one.name} {one.size_bytes}" for one in examples)
+        """Name the cache after what it depends on: the photos' files, the encoder's digest, how versions are made."""
+        key = f"{AUGMENTATION} {encoder.lower_digest()}" + "".join(_state_of_files(examples))
         self.folder = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
         self.examples = examples
         self.encoder = encoder
@@ -75,6 +77,14 @@ class FeatureCache:
             with torch.inference_mode():
                 maps = self.encoder.lower(prepared.to(device))  # (B, C, h, w)
             yield maps.permute(0, 2, 3, 1).to("cpu", torch.float16).numpy()  # (B, h, w, C)
+
+
+def _state_of_files(examples: Sequence[Example]) -> Iterator[str]:
+    """Say of each photo what changes when its file, or the tar that it lies in, is written anew."""
+    files = {one.file for one in examples}
+    states = {file: (stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.stat()]}
+    for one in examples:
+        yield f"\n{one.name} {one.offset_bytes} {one.size_bytes} {states[one.file]}"
 
 
 def augment(pixels: NDArray[np.uint8], version: str, photo: str) -> NDArray[np.uint8]:

@@ -1,83 +1,42 @@
 """Train a captioner: `python -m captioner.train --data DIR --out DIR --minutes N --device cpu|cuda`.
 
 The encoder's lower part runs once over every photo (feature_cache); its upper part and the Transformer are trained,
-the upper part after a while. AdamW, warm-up and cosine, label smoothing, clipping, bfloat16, a running average of the
-weights (EMA), which is what is kept. A killed run that is started again with the same command goes on where its last
-checkpoint was, step for step as if it had never stopped.
+the upper part after a while, and before that, where asked, the words alone on caption text. AdamW, warm-up and
+cosine, label smoothing, clipping, bfloat16 where the device has it, a running average of the weights (EMA), which is
+what is kept. A killed run that is started again with the same command goes on where its last checkpoint was, step
+for step as if it had never stopped.
 
 Shapes: B photos, C captions a photo, T tokens, V words.
 """
 
-import argparse
 import copy
-import csv
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from captioner.batches import Batches
+from captioner.batches import CAPTIONS_PER_PHOTO, Batch, Batches
 from captioner.bundle import Bundle, load_bundle, save_bundle
 from captioner.dataset import Data, find_data
 from captioner.decoding import Search
 from captioner.encoders import Encoder, EncoderConfig, load_imagenet
 from captioner.errors import CaptionerError, DataError, ModelError
 from captioner.feature_cache import FeatureCache
+from captioner.language import Texts, language_loss
 from captioner.models import TransformerCaptioner, TransformerConfig
 from captioner.scoring import scores_of_maps
 from captioner.tokenizer import PADDING, SPECIAL, Tokenizer
+from captioner.train_settings import Settings, assert_same, parse, told
+from captioner.training_log import TrainingLog, say
 from captioner.weights import model_folder
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training run is told."""
-
-    data: Path
-    """Folder with photos and captions, in a layout of captioner.dataset."""
-    out: Path
-    """Folder of the run: state, log, model."""
-    minutes: float = 60.0
-    """How long to train; turned into a number of steps once the first steps were timed."""
-    steps: int | None = None
-    """Number of steps, instead of minutes."""
-    device: str = "cpu"
-    """`cpu` or `cuda`."""
-    batch_photos: int = 48
-    """B."""
-    versions: tuple[str, ...] = ("plain", "flip", "crop1", "crop2")
-    """Versions of each photo to draw from (captioner.feature_cache)."""
-    peak_rate: float = 6e-4
-    """Highest learning rate of the Transformer."""
-    encoder_rate: float = 1e-4
-    """Highest learning rate of the encoder's upper part."""
-    warm_up_steps: int = 150
-    """Steps over which the learning rate rises, and again over which the encoder's does."""
-    average_keep: float = 0.998
-    """Share of the running average that each step keeps."""
-    tune_share: float = 0.25
-    """Share of the steps after which the encoder's upper part is trained too; 1: never."""
-    min_count: int = 4
-    """Words used less often in the training captions are unknown."""
-    checkpoint_s: float = 150.0
-    """Seconds between checkpoints."""
-    score_s: float = 600.0
-    """Seconds between scores on dev."""
-    start: Path | None = None
-    """Folder of a captioner to go on from, instead of ImageNet weights and a new Transformer."""
-    name: str = "my-captioner"
-    """What users will call the captioner."""
-    licence: str = "unknown"
-    """On what terms it may be used, in one line: it ends up in every manifest."""
-    seed: int = 1
-    """Everything random follows from it and the step's number."""
-
 
 TIMED_STEPS = 20
 LABEL_SMOOTHING = 0.1
@@ -114,10 +73,15 @@ class Trainer:
         """Compute or open the cached maps, put the captioner to train together, take up a checkpoint."""
         self.settings, self.data, self.bundle = settings, data, bundle
         encoder, self.tokenizer = bundle.encoder.to(settings.device), bundle.tokenizer
+        if settings.fixed_blocks is not None:
+            encoder.config = replace(encoder.config, lower_blocks=settings.fixed_blocks)
         cache_folder = settings.out / "cache"
-        versions, longest = settings.versions, LONGEST_TRAINED
-        self.train = Batches(FeatureCache(cache_folder, data.train, encoder), versions, self.tokenizer, longest)
-        self.dev = Batches(FeatureCache(cache_folder, data.dev, encoder), ("plain",), self.tokenizer, longest)
+        drawn = (settings.versions, self.tokenizer, LONGEST_TRAINED, settings.window)
+        self.train = Batches(FeatureCache(cache_folder, data.train, encoder), *drawn)
+        self.dev = Batches(FeatureCache(cache_folder, data.dev, encoder), ("plain",), self.tokenizer, LONGEST_TRAINED)
+        if settings.language_steps:
+            said = [caption for one in data.train for caption in one.captions]
+            self.texts = Texts([*data.texts, *said], self.tokenizer, LONGEST_TRAINED)
         self.parts = Parts(encoder, bundle.model).to(settings.device)
         self.average = copy.deepcopy(self.parts).eval().requires_grad_(False)
         self.groups = trained_groups(self.parts)
@@ -126,7 +90,9 @@ class Trainer:
         self.averaged = [places[names[id(one)]] for group in self.groups for one in group]
         rates = [{"params": group} for group in self.groups]
         self.optimizer = torch.optim.AdamW(rates, lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-        self.step, self.total, self.spent_s = 0, settings.steps or 0, 0.0
+        self.step, self.spent_s = 0, 0.0
+        self.total = settings.language_steps + settings.steps if settings.steps else 0
+        self.log = TrainingLog(settings.out / "log.csv")
         self.resume()
 
     @property
@@ -141,15 +107,18 @@ class Trainer:
         state = torch.load(self.state_file, map_location=self.settings.device, weights_only=True)
         if state["words"] != list(self.tokenizer.words):
             raise DataError("the captions changed since the run began", str(self.state_file), "give a new --out")
+        assert_same(self.settings, state["settings"], self.state_file)
         self.parts.load_state_dict(state["parts"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.total, self.spent_s = state["step"], state["total"], state["spent_s"]
+        self.log.forget_after(self.step)
 
     def checkpoint(self) -> None:
         """Write the state and the averaged model, each under another name first."""
         state: dict[str, Any] = {"parts": self.parts.state_dict(), "average": self.average.state_dict()}
         state |= {"optimizer": self.optimizer.state_dict(), "words": list(self.tokenizer.words)}
+        state |= {"settings": told(self.settings)}
         state |= {"step": self.step, "total": self.total, "spent_s": self.spent_s}
         temporary = self.state_file.with_suffix(".part")
         torch.save(state, temporary)
@@ -158,16 +127,24 @@ class Trainer:
         save_bundle(averaged, self.settings.out / "model")
 
     def run(self) -> None:
-        """Train to the last step, with checkpoints, scores and a line in `log.csv` every ten steps."""
-        last_checkpoint = last_score = began = time.monotonic()
-        before_s, losses = self.spent_s, []
+        """Train to the last step, with checkpoints, scores and a row in `log.csv` every ten steps."""
+        with self.log:
+            self._run()
+
+    def _run(self) -> None:
+        last_checkpoint = last_score = time.monotonic()
+        losses: list[float] = []
+        recent_s: deque[float] = deque(maxlen=TIMED_STEPS)
         while self.step < self.total or not self.total:
+            began = time.monotonic()
             losses.append(self.train_step())
-            self.spent_s = before_s + time.monotonic() - began
-            if not self.total and self.step >= TIMED_STEPS:
-                self.total = max(self.step + 1, self._steps_in_time())
+            recent_s.append(time.monotonic() - began)
+            self.spent_s += recent_s[-1]
+            if not self.total and self.step >= TIMED_STEPS + self.settings.language_steps:
+                self.total = self.step + self._steps_left(sum(recent_s) / len(recent_s))
+            self.log.show(self.step, self.total)
             if self.step % 10 == 0:
-                self.log(sum(losses) / len(losses))
+                self.row(sum(losses) / len(losses))
                 losses = []
             if time.monotonic() - last_score > self.settings.score_s:
                 self.score()
@@ -178,39 +155,64 @@ class Trainer:
         self.checkpoint()
         self.score()
 
-    def _steps_in_time(self) -> int:
+    def _steps_left(self, mean_s: float) -> int:
         """Estimate how many steps fit: those that tune the encoder take about 1.6 times as long as the first ones."""
         later = 0.6 if 0 < self.settings.tune_share < 1 else 0.0
-        mean_s = self.spent_s / self.step * (1 + later * (1 - self.settings.tune_share))
-        return round(self.settings.minutes * 60 / mean_s)
+        left_s = self.settings.minutes * 60 - self.spent_s
+        return max(1, round(left_s / (mean_s * (1 + later * (1 - self.settings.tune_share)))))
 
     def train_step(self) -> float:
         """Learn from one batch and return its loss; depends on nothing but the state, the seed and the step."""
-        batch = self.train.draw(self.settings.seed, self.step, self.settings.batch_photos)
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
         self._set_rates()
-        device = torch.device(self.settings.device)
-        self.parts.train()
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = self.parts(batch.maps.to(device), batch.tokens.to(device))
-        loss.backward()
+        if self.step < self.settings.language_steps:
+            loss, logged = self._language_loss()
+        else:
+            step = self.step - self.settings.language_steps
+            loss, logged = self.loss(self.train.draw(self.settings.seed, step, self.settings.batch_photos))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
         nn.utils.clip_grad_norm_(self.parts.parameters(), CLIP_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self._average()
-        return float(loss.detach())
+        return logged
+
+    def loss(self, batch: Batch) -> tuple[Tensor, float]:
+        """Return what to go down on for a batch, and the number to log."""
+        device = self.settings.device
+        self.parts.train()
+        with self.autocast():
+            loss: Tensor = self.parts(batch.maps.to(device), batch.tokens.to(device))
+        return loss, float(loss.detach())
+
+    def _language_loss(self) -> tuple[Tensor, float]:
+        size = self.settings.batch_photos * CAPTIONS_PER_PHOTO
+        tokens = self.texts.draw(self.settings.seed, self.step, size).to(self.settings.device)  # (B, 1, T)
+        self.parts.train()
+        with self.autocast():
+            loss = language_loss(self.parts.model, tokens, LABEL_SMOOTHING)
+        return loss, float(loss.detach())
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Compute in bfloat16 on a device that has it; elsewhere it would be emulated, and slow."""
+        device = torch.device(self.settings.device)
+        return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
 
     def _set_rates(self) -> None:
-        total = self.total or 10**9
-        warm_up = self.settings.warm_up_steps
-        share = rate_share(self.step, total, warm_up)
-        tuned = min(1.0, max(0.0, (self.step - self.settings.tune_share * total) / warm_up))
-        rates = (self.settings.peak_rate * share, self.settings.encoder_rate * share * tuned)
+        """Set the learning rates: each phase, on text and on photos, has its own warm-up and cosine."""
+        settings, language = self.settings, self.settings.language_steps
+        if self.step < language:
+            rates = (settings.peak_rate * rate_share(self.step, language, settings.warm_up_steps), 0.0)
+        else:
+            step, total = self.step - language, (self.total or 10**9) - language
+            share = rate_share(step, total, settings.warm_up_steps)
+            tuned = min(1.0, max(0.0, (step - settings.tune_share * total) / settings.warm_up_steps))
+            rates = (settings.peak_rate * share, settings.encoder_rate * share * tuned)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         for parameter in self.groups[1]:
-            parameter.requires_grad_(tuned > 0)
+            parameter.requires_grad_(rates[1] > 0)
 
     def _average(self) -> None:
         keep = min(self.settings.average_keep, (1 + self.step) / (10 + self.step))
@@ -222,28 +224,22 @@ class Trainer:
         """Log the averaged model's loss and greedy CIDEr-D on the dev photos' plain maps."""
         if not self.dev.examples:
             return
-        size, losses, device = 50, [], torch.device(self.settings.device)
+        scores = scores_of_maps(self.average, self.dev, self.tokenizer, Search(beams=1))
+        self.row(None, self.dev_loss(), scores["CIDEr-D"])
+
+    def dev_loss(self) -> float | None:
+        """Return the averaged model's mean loss a word on the dev photos' captions."""
+        size, losses, device = 50, [], self.settings.device
         for step in range(max(1, len(self.dev.examples) // size)):
             batch = self.dev.draw(0, step, min(size, len(self.dev.examples)))
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+            with torch.inference_mode(), self.autocast():
                 losses.append(float(self.average(batch.maps.to(device), batch.tokens.to(device))))
-        scores = scores_of_maps(self.average, self.dev, self.tokenizer, Search(beams=1))
-        self.log(None, sum(losses) / len(losses), scores["CIDEr-D"])
+        return sum(losses) / len(losses)
 
-    def log(self, loss: float | None, dev_loss: float | None = None, dev_cider_d: float | None = None) -> None:
-        """Print one line and add it to `log.csv`."""
-        cells = ["" if one is None else f"{one:.4f}" for one in (loss, dev_loss, dev_cider_d)]
+    def row(self, loss: float | None, dev_loss: float | None = None, dev_cider_d: float | None = None) -> None:
+        """Log what was measured at this step."""
         rate = self.optimizer.param_groups[0]["lr"]
-        path = self.settings.out / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            if new:
-                writer.writerow(["step", "spent_s", "rate", "loss", "dev_loss", "dev_cider_d"])
-            writer.writerow([self.step, f"{self.spent_s:.0f}", f"{rate:.2e}", *cells])
-        left_s = self.spent_s / max(1, self.step) * (self.total - self.step) if self.total else 0
-        what = f"loss {cells[0]}" if cells[0] else f"dev loss {cells[1]}, dev CIDEr-D {cells[2]}"
-        say(f"step {self.step} of {self.total or '?'}, {what}, {left_s / 60:.0f} min left")
+        self.log.row(self.step, self.total, self.spent_s, rate, loss, dev_loss, dev_cider_d)
 
 
 def new_bundle(data: Data, settings: Settings) -> Bundle:
@@ -291,29 +287,11 @@ def rate_share(step: int, total: int, warm_up: int) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def say(line: str) -> None:
-    """Print one progress line at once."""
-    print(line, flush=True)  # noqa: T201  a command's output
-
-
-def parse(arguments: Sequence[str] | None, program: str) -> Settings:
-    """Read the command line that both phases of training share."""
-    parser = argparse.ArgumentParser(prog=f"python -m {program}", description="Train a captioner.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with photos and captions")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the state, the log and the model")
-    parser.add_argument("--minutes", type=float, default=60.0, help="how long to train")
-    parser.add_argument("--steps", type=int, help="how many steps to train, instead of minutes")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--start", type=Path, help="name or folder of a captioner to go on from")
-    parser.add_argument("--name", default=Settings.name, help="what users will call the captioner")
-    parser.add_argument("--licence", default=Settings.licence, help="its terms of use, in one line")
-    parser.add_argument("--versions", default=",".join(Settings.versions), help="plain,flip,crop1,crop2,...")
-    parser.add_argument("--threads", type=int, default=0, help="processor threads; 0: as torch chooses")
-    given = vars(parser.parse_args(arguments))
-    threads = given.pop("threads")
-    if threads:
-        torch.set_num_threads(threads)
-    return Settings(**{**given, "versions": tuple(given["versions"].split(","))})
+def has_bfloat16(device: torch.device) -> bool:
+    """Say whether a device computes in bfloat16 by itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001  torch has no public question
 
 
 def run_command(settings: Settings, kind: "type[Trainer]") -> int:

@@ -1,6 +1,8 @@
 """Training: a small captioner learns a small data set, stopped or not, and its folder loads and scores."""
 
 import csv
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from make_tiny_captioner import tiny_bundle
+from make_tiny_captioner import tiny_bundle, tiny_captioner
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 from painted import painted
@@ -18,12 +21,14 @@ from captioner import self_critical, train
 from captioner.batches import Batches
 from captioner.bundle import load_bundle
 from captioner.captioning import Captioner
-from captioner.dataset import Data, find_data
+from captioner.dataset import Data, Example, find_data
 from captioner.evaluate import evaluate, main, repeats_a_pair
 from captioner.feature_cache import FeatureCache, augment
-from captioner.self_critical import SelfCritical, gently
+from captioner.language import Texts
+from captioner.self_critical import GENTLE, SelfCritical
 from captioner.tokenizer import UNKNOWN, Tokenizer
-from captioner.train import Settings, Trainer
+from captioner.train import Trainer
+from captioner.train_settings import Settings, parse
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,8 @@ def data(data_folder: Path) -> Data:
 def settings(data_folder: Path, out: Path, steps: int, **more: object) -> Settings:
     out.mkdir(parents=True, exist_ok=True)
     given = Settings(data_folder, out, steps=steps, batch_photos=12, versions=("plain", "flip", "crop1"))
-    return replace(given, warm_up_steps=10, peak_rate=3e-3, encoder_rate=3e-4, tune_share=0.5, **more)
+    given = replace(given, warm_up_steps=10, peak_rate=3e-3, encoder_rate=3e-4, tune_share=0.5)
+    return replace(given, **more)
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +77,162 @@ def test_the_log_is_a_table_of_steps_and_scores(trained: Path):
     assert 0 < float(rows[-1]["dev_cider_d"]) <= 10
 
 
-def test_stopped_and_started_again_equals_never_stopped(data_folder: Path, data: Data, tmp_path: Path):
-    whole = Trainer(settings(data_folder, tmp_path / "whole", 14), data, tiny_bundle())
-    whole.run()
-
-    begun = Trainer(settings(data_folder, tmp_path / "broken", 14), data, tiny_bundle())
-    for _ in range(6):
+@pytest.mark.parametrize("stopped_at", [3, 9])  # among the steps on text, among those on photos
+def test_stopped_and_started_again_equals_never_stopped(
+    whole: Path, data_folder: Path, data: Data, tmp_path: Path, stopped_at: int
+):
+    chosen = settings(data_folder, tmp_path, 10, language_steps=4, window=0.7)
+    begun = Trainer(chosen, data, tiny_bundle())
+    for _ in range(stopped_at):
         begun.train_step()
     begun.checkpoint()
-    begun.train_step()  # lost: after the last checkpoint
-    again = Trainer(settings(data_folder, tmp_path / "broken", 14), data, tiny_bundle())
-    again.run()
+    begun.row(begun.train_step())  # lost: after the last checkpoint
 
-    first, second = whole.average.state_dict(), again.average.state_dict()
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    names = ("model.safetensors", "config.json", "tokenizer.json")
-    files = [[(tmp_path / run / "model" / name).read_bytes() for name in names] for run in ("whole", "broken")]
-    assert files[0] == files[1]
+    Trainer(chosen, data, tiny_bundle()).run()
+
+    assert same_run(whole, tmp_path)
+    steps = [row["step"] for row in csv.DictReader((tmp_path / "log.csv").open(encoding="utf-8"))]
+    assert steps == ["10", "14"]
+
+
+@pytest.fixture(scope="module")
+def whole(data_folder: Path, data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train four steps on text and ten on photos without a stop."""
+    out = tmp_path_factory.mktemp("whole")
+    Trainer(settings(data_folder, out, 10, language_steps=4, window=0.7), data, tiny_bundle()).run()
+    return out
+
+
+def same_run(first: Path, second: Path) -> bool:
+    """Say whether two runs came to the same weights, averaged weights and optimizer, and wrote the same model."""
+    states = [torch.load(run / "state.pt", weights_only=True) for run in (first, second)]
+    names = ("parts", "average")
+    same = all(torch.equal(states[0][n][key], states[1][n][key]) for n in names for key in states[0][n])
+    moments = [one["optimizer"]["state"] for one in states]
+    same &= all(torch.equal(moments[0][n][key], moments[1][n][key]) for n in moments[0] for key in moments[0][n])
+    files = ("model.safetensors", "config.json", "tokenizer.json")
+    return same and all((first / "model" / n).read_bytes() == (second / "model" / n).read_bytes() for n in files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["captioner.train", "captioner.self_critical"])
+def test_killed_in_any_step_and_started_again_equals_never_stopped(data_folder: Path, tmp_path: Path, module: str):
+    rich = shutil.copytree(data_folder, tmp_path / "data")
+    for tsv in rich.glob("*.tsv"):  # rewards want four captions a photo
+        header, *rows = tsv.read_text(encoding="utf-8").splitlines()
+        tsv.write_text("\n".join([header, *rows, *rows, ""]), encoding="utf-8")
+    start = tiny_captioner(tmp_path / "tiny")
+    options = ["--data", rich, "--start", start, "--steps", "32", "--language-steps", "4", "--versions", "plain,flip"]
+    command = [sys.executable, "-m", module, *map(str, options), "--batch-photos", "8", "--checkpoint-s", "0"]
+    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, stdout=subprocess.DEVNULL, timeout=300)
+
+    broken = [*command, "--out", str(tmp_path / "broken")]
+    for _ in range(2):  # killed when ten more steps are logged: it writes a checkpoint then, or takes the next step
+        with subprocess.Popen(broken, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("step ")
+            process.kill()
+    subprocess.run(broken, check=True, stdout=subprocess.DEVNULL, timeout=300)
+
+    assert same_run(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_run_is_not_gone_on_with_under_other_settings(data_folder: Path, data: Data, tmp_path: Path):
+    chosen = settings(data_folder, tmp_path, 2)
+    Trainer(chosen, data, tiny_bundle()).checkpoint()
+
+    with pytest.raises(train.DataError, match=r"begun with peak_rate 0\.003 and not 0\.1"):
+        Trainer(replace(chosen, peak_rate=0.1, checkpoint_s=1.0), data, tiny_bundle())
+
+
+def test_the_words_learn_from_text_before_they_see_a_photo(data_folder: Path, data: Data, tmp_path: Path):
+    trainer = Trainer(settings(data_folder, tmp_path, 1, language_steps=40), data, tiny_bundle())
+    before = {name: one.clone() for name, one in trainer.parts.named_parameters()}
+
+    losses = [trainer.train_step() for _ in range(40)]
+
+    assert losses[-1] < losses[0] / 2
+    moved = {name for name, one in trainer.parts.named_parameters() if not torch.equal(one, before[name])}
+    assert moved
+    assert not any(name.startswith("encoder.") or ".cross." in name or "region" in name for name in moved)
+
+
+def test_text_in_other_words_than_the_training_captions_is_not_learned_from():
+    tokenizer = Tokenizer(["a", "red", "dog"])
+
+    texts = Texts(["A red dog.", "zebra crossing", "a dog"], tokenizer, 12)
+
+    assert len(texts.ids) == 2
+    assert texts.draw(0, 3, 2).shape == (2, 1, 5)
+    with pytest.raises(train.DataError, match="no caption text to learn from"):
+        Texts(["zebra crossing"], tokenizer, 12)
+
+
+def test_rewards_reach_every_part_that_is_trained(data_folder: Path, data: Data, tmp_path: Path):
+    rich = replace(data, train=[replace(one, captions=one.captions * 2) for one in data.train])
+    trainer = SelfCritical(replace(settings(data_folder, tmp_path, 8), **GENTLE), rich, tiny_bundle())
+    trainer.train_step()  # the encoder joins after the first one
+
+    trainer._set_rates()
+    loss, _ = trainer.loss(trainer.train.draw(1, 1, 12))
+    loss.backward()
+
+    names = [name for name, one in trainer.parts.named_parameters() if one.requires_grad]
+    assert any(name.startswith("encoder.") for name in names)
+    without = [name for name, one in trainer.parts.named_parameters() if one.requires_grad and one.grad is None]
+    assert not without
+
+
+def test_bfloat16_stays_close_to_float32(data_folder: Path, data: Data, tmp_path: Path):
+    trainer = Trainer(settings(data_folder, tmp_path, 2), data, tiny_bundle())
+    batch = trainer.train.draw(1, 0, 12)
+    parts = trainer.parts.eval()
+
+    with torch.inference_mode():
+        exact = parts(batch.maps, batch.tokens)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = parts(batch.maps, batch.tokens)
+
+    assert rounded == pytest.approx(float(exact), rel=0.02)
+
+
+def test_a_changed_photo_is_not_taken_from_the_cache(data: Data, tmp_path: Path):
+    file = tmp_path / "photo.png"
+    Image.fromarray(data.train[0].read()).save(file)
+    examples = [Example("photo.png", ("a dog",), file)]
+    encoder = tiny_bundle().encoder
+    first = FeatureCache(tmp_path / "cache", examples, encoder).version("plain").copy()
+    assert np.array_equal(FeatureCache(tmp_path / "cache", examples, encoder).version("plain"), first)
+
+    Image.fromarray(data.train[1].read()).save(file)
+
+    assert not np.array_equal(FeatureCache(tmp_path / "cache", examples, encoder).version("plain"), first)
+
+
+def test_a_window_is_a_part_of_the_map_of_one_size_for_the_batch(data: Data, tmp_path: Path):
+    bundle = tiny_bundle()
+    cache = FeatureCache(tmp_path, data.train, bundle.encoder)
+    whole_maps = torch.from_numpy(cache.version("plain").astype(np.float32)).permute(0, 3, 1, 2)
+    batches = Batches(cache, ("plain",), bundle.tokenizer, 12, window=0.5)
+
+    drawn = [batches.draw(0, step, 12) for step in range(8)]
+
+    sides = {batch.maps.shape[2:] for batch in drawn}
+    assert len(sides) > 2
+    assert all(2 * side >= whole_maps.shape[2] for both in sides for side in both)
+    for batch in drawn:
+        windows = whole_maps.unfold(2, batch.maps.shape[2], 1).unfold(3, batch.maps.shape[3], 1)  # (N, c, ., ., h, w)
+        for place, photo in enumerate(batch.photos):
+            same = (windows[photo] == batch.maps[place][:, None, None]).all((0, 3, 4))
+            assert same.any()
+
+
+@pytest.mark.parametrize(("module", "usual"), [(train, {}), (self_critical, GENTLE)])
+def test_the_command_line_has_the_usual_settings_of_its_phase(module: Any, usual: dict[str, Any]):
+    given = parse(["--data", "d", "--out", "o", "--versions", "plain,flip", "--steps", "5"], module.__name__, **usual)
+
+    assert given == replace(Settings(Path("d"), Path("o"), steps=5, versions=("plain", "flip")), **usual)
+    assert parse(["--data", "d", "--out", "o", "--peak-rate", "0.5"], "x", **usual).peak_rate == 0.5
 
 
 def test_other_captions_in_a_started_run_are_refused(data_folder: Path, data: Data, tmp_path: Path):
@@ -108,7 +253,7 @@ def test_the_lower_encoder_is_left_as_it_is_and_the_upper_is_trained(trained: Pa
 def test_rewards_raise_the_score_of_what_is_drawn(trained: Path, data_folder: Path, data: Data, tmp_path: Path):
     rich = replace(data, train=[replace(one, captions=one.captions * 2) for one in data.train])
     start = replace(load_bundle(trained / "model"))
-    chosen = replace(gently(settings(data_folder, tmp_path, 40)), peak_rate=1e-3)
+    chosen = replace(settings(data_folder, tmp_path, 40), **{**GENTLE, "peak_rate": 1e-3})
     trainer = SelfCritical(chosen, rich, start)
 
     rewards = [-trainer.train_step() for _ in range(40)]

@@ -1,0 +1,127 @@
+"""What a training run is told, and the command line that both phases share."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from captioner.errors import DataError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run is told."""
+
+    data: Path
+    """Folder with photos and captions, in a layout of captioner.dataset."""
+    out: Path
+    """Folder of the run: state, log, model."""
+    minutes: float = 60.0
+    """How long to train; turned into a number of steps once the first steps were timed."""
+    steps: int | None = None
+    """Number of steps on photos, instead of minutes."""
+    language_steps: int = 0
+    """Steps before those on photos: the words alone learn from caption text (captioner.language)."""
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    batch_photos: int = 48
+    """B."""
+    versions: tuple[str, ...] = ("plain", "flip", "crop1", "crop2")
+    """Versions of each photo to draw from (captioner.feature_cache)."""
+    window: float = 1.0
+    """Smallest share of a map's height and width that a batch shows (captioner.batches); 1: whole maps."""
+    peak_rate: float = 6e-4
+    """Highest learning rate of the Transformer."""
+    encoder_rate: float = 1e-4
+    """Highest learning rate of the encoder's upper part; 0 leaves it as it is."""
+    fixed_blocks: int | None = None
+    """How many of the encoder's blocks, from the pixels up, stay as they are; None: as the encoder says."""
+    tune_share: float = 0.25
+    """Share of the steps on photos after which the encoder's upper part is trained too; 1: never."""
+    warm_up_steps: int = 150
+    """Steps over which the learning rate rises, and again over which the encoder's does."""
+    average_keep: float = 0.998
+    """Share of the running average that each step keeps."""
+    min_count: int = 4
+    """Words used less often in the training captions are unknown."""
+    checkpoint_s: float = 150.0
+    """Seconds between checkpoints."""
+    score_s: float = 600.0
+    """Seconds between scores on dev."""
+    start: Path | None = None
+    """Folder of a captioner to go on from, instead of ImageNet weights and a new Transformer."""
+    name: str = "my-captioner"
+    """What users will call the captioner."""
+    licence: str = "unknown"
+    """On what terms it may be used, in one line: it ends up in every manifest."""
+    seed: int = 1
+    """Everything random follows from it and the step's number."""
+
+
+MAY_CHANGE = {"data", "out", "minutes", "device", "checkpoint_s", "score_s", "name", "licence"}
+"""Settings that a run may be started again with otherwise than it was begun; the others change what is learned."""
+HELP = {
+    "data": "folder with photos and captions",
+    "out": "folder for the state, the log and the model",
+    "minutes": "how long to train",
+    "steps": "how many steps to train on photos, instead of minutes",
+    "language_steps": "steps before those: the words alone learn from captions, and from captions-text.txt.gz",
+    "device": "cpu or cuda",
+    "batch_photos": "photos a step",
+    "versions": "of each photo: plain,flip,crop1,crop2,...",
+    "window": "smallest share of a photo's height and width to show, cut from the cached map",
+    "peak_rate": "highest learning rate of the Transformer",
+    "encoder_rate": "the same of the encoder's upper part; 0 leaves it as it is",
+    "fixed_blocks": "encoder blocks that stay as they are; fewer: slower, more is learned",
+    "checkpoint_s": "seconds between checkpoints",
+    "score_s": "seconds between scores on dev",
+    "start": "name or folder of a captioner to go on from",
+    "name": "what users will call the captioner",
+    "licence": "its terms of use, in one line",
+    "seed": "another number, another run",
+}
+"""The settings that the command line takes, with their help."""
+KINDS = {"steps": int, "fixed_blocks": int, "start": Path, "data": Path, "out": Path}
+
+
+def parse(arguments: Sequence[str] | None, program: str, **phase: Any) -> Settings:
+    """Read the command line; `phase` holds the settings that are other than usual where none are given."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description="Train a captioner.")
+    usual = {one.name: phase.get(one.name, one.default) for one in fields(Settings)}
+    for name, text in HELP.items():
+        default, option = usual[name], f"--{name.replace('_', '-')}"
+        if name in ("data", "out"):
+            parser.add_argument(option, type=Path, required=True, help=text)
+        elif name == "versions":
+            parser.add_argument(option, default=default, type=_names, help=text)
+        else:
+            kind = KINDS.get(name) or type(default)
+            parser.add_argument(option, type=kind, default=default, help=text)
+    parser.add_argument("--threads", type=int, default=0, help="processor threads; 0: as torch chooses")
+    given = vars(parser.parse_args(arguments))
+    threads = given.pop("threads")
+    if threads:
+        torch.set_num_threads(threads)
+    return Settings(**{**phase, **given})
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def told(settings: Settings) -> dict[str, Any]:
+    """Return the settings that decide what is learned, as plain values that a checkpoint can hold."""
+    kept = {name: value for name, value in asdict(settings).items() if name not in MAY_CHANGE}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
+
+
+def assert_same(settings: Settings, begun: dict[str, Any], state_file: Path) -> None:
+    """Raise DataError where a run was begun with other settings than it is now started again with."""
+    now = told(settings)
+    other = [f"{name} {begun.get(name)} and not {value}" for name, value in now.items() if begun.get(name) != value]
+    if other:
+        mend = "start it with the same settings, or give a new --out"
+        raise DataError(f"the run was begun with {', '.join(other)}", str(state_file), mend)
