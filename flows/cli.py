@@ -62,18 +62,19 @@ def samples(folder: Path) -> None:
 
 
 @narrate.command()
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("out")
 @click.option("--who", default=None, help="Your name, as it stands beside your decisions.  [default: your login]")
 @click.option("--port", default=8765, show_default=True, help="Port to serve on; 0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on; others than this machine's "
               "own need the token that is printed.")  # fmt: skip
-def review(out: Path, who: str | None, port: int, host: str) -> None:
+def review(out: str, who: str | None, port: int, host: str) -> None:
     """Review the rows of OUT in a browser: listen, approve, correct, reject; the next run speaks what was corrected."""
     from getpass import getuser
 
     from flows.review import serve
+    from flows.storage import folder_at
 
-    serve(out, who or getuser(), host, port, click.echo)
+    serve(folder_at(out), who or getuser(), host, port, click.echo)
 
 
 @narrate.command()

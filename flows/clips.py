@@ -2,42 +2,40 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from flows import paths
-from flows.manifest import Manifest, replace_durably, write_json
+from flows.manifest import Manifest
 from flows.records import Row, Work
+from flows.storage import Folder, is_remote, is_same_place, link_or_copy, read_file, remove, rename, size_of, write_json
 
 Results = Sequence[tuple[Work, Row]]
 """The photos of a shard, each with the row that is about to be committed."""
 
 
-def publish(out: Path, results: Results) -> None:
+def publish(out: Folder, results: Results) -> None:
     """Give each described row its clip: this run's own, a twin's, or one that an earlier row has for the same bytes.
 
-    All clips are gathered under names of their own before the first is renamed into place, so that photos that swapped
-    names keep their own sound. Photos with the same bytes share one file by a hard link where the system can.
-    Raises OSError where the disk refuses.
+    All clips are gathered under names of their own before the first is brought to its place, so that photos that
+    swapped names keep their own sound. On a disk photos with the same bytes share one file by a hard link where the
+    system can. Raises OSError where the disk or the store refuses.
     """
     staged = []
     for work, row in results:
         origin = _origin(out, work, row)
         if origin is not None:
             final = out / row["audio_path"]
-            staged.append((_stage(origin, final, paths.scratch_folder(out)), final))
+            staged.append((_stage(origin, final, out), final))
     for temporary, final in staged:
         if temporary is not None:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            replace_durably(temporary, final)
+            rename(temporary, final)
     for work, _ in results:
         if work.clip is not None:
             work.clip.path.unlink(missing_ok=True)
 
 
-def _origin(out: Path, work: Work, row: Row) -> Path | None:
+def _origin(out: Folder, work: Work, row: Row) -> Folder | None:
     """Return the file that holds the row's sound; None where the row names no clip, or keeps the one it has."""
     told = work.twin or work
     if row["audio_path"] is None or told.failure is not None:
@@ -47,30 +45,24 @@ def _origin(out: Path, work: Work, row: Row) -> Path | None:
     return out / told.reused["audio_path"] if told.reused else None
 
 
-def _stage(origin: Path, final: Path, scratch: Path) -> Path | None:
+def _stage(origin: Folder, final: Folder, out: Folder) -> Folder | None:
     """Return a new name for `origin`'s file, or a copy of it; None where it is in its place already."""
-    if final.exists() and final.samefile(origin):
+    if is_same_place(origin, final):
         return None
-    temporary = scratch / f"link-{hashlib.sha256(os.fsencode(final)).hexdigest()[:16]}.tmp"
-    temporary.unlink(missing_ok=True)
-    _link_or_copy(origin, temporary)
+    name = f"link-{hashlib.sha256(str(final).encode(errors='surrogateescape')).hexdigest()[:16]}.tmp"
+    temporary = (paths.scratch_folder(out) if not is_remote(origin) else paths.state_folder(out)) / name
+    remove(temporary)
+    link_or_copy(origin, temporary)
     return temporary
 
 
-def _link_or_copy(origin: Path, other: Path) -> None:
-    try:
-        os.link(origin, other)
-    except OSError:  # a file system without hard links, or too many of them
-        shutil.copyfile(origin, other)
-
-
-def remove_superseded(out: Path, results: Results) -> None:
+def remove_superseded(out: Folder, results: Results) -> None:
     """Remove the clips that rows named before and no longer do: another format, or a photo that is broken now."""
     for path in _superseded(results):
-        (out / path).unlink(missing_ok=True)
+        remove(out / path)
 
 
-def keep_replaced(out: Path, results: Results) -> list[Row]:
+def keep_replaced(out: Folder, results: Results) -> list[Row]:
     """Return the rows that another photo is about to take, with their clips put aside under names of their own.
 
     Numbered photos that all moved up by one would otherwise lose what the first of the next shard needs.
@@ -79,40 +71,42 @@ def keep_replaced(out: Path, results: Results) -> list[Row]:
     for work, row in results:
         before = work.row_before
         if before is not None and before["audio_path"] is not None and before["sha256"] != row["sha256"]:
-            aside = paths.scratch_folder(out) / f"past-{before['sha256']}{Path(before['audio_path']).suffix}"
-            if not aside.exists() and (out / before["audio_path"]).is_file():
-                _link_or_copy(out / before["audio_path"], aside)
-            kept.append(before | {"audio_path": aside.relative_to(out).as_posix()})
+            name = f"past-{before['sha256']}{PurePosixPath(before['audio_path']).suffix}"
+            aside = paths.state_folder(out) / name
+            if size_of(aside) is None and size_of(out / before["audio_path"]) is not None:
+                link_or_copy(out / before["audio_path"], aside)
+            kept.append(before | {"audio_path": f"{paths.state_folder(out).name}/{name}"})
     return kept
 
 
-def note_publishing(out: Path, results: Results) -> None:
+def note_publishing(out: Folder, results: Results) -> None:
     """Write down which clips are about to change, so that a kill before the rows are in can be healed."""
     changing = {row["audio_path"] for work, row in results if _origin(out, work, row) is not None}
     write_json(paths.journal_path(out), sorted(changing | _superseded(results)), paths.scratch_folder(out))
 
 
-def heal(out: Path, manifest: Manifest) -> None:
+def heal(out: Folder, manifest: Manifest) -> None:
     """Remove the clips that a killed run put in place without their rows; those photos are spoken again."""
-    journal = paths.journal_path(out)
-    if not journal.is_file():
+    journal = read_file(paths.journal_path(out))
+    if journal is None:
         return
-    noted = set(json.loads(journal.read_text(encoding="utf-8")))
+    noted = set(json.loads(journal))
     rows = (row for _, row in manifest.read(("audio_path", "audio_sha256")))
     expected = {row["audio_path"]: row["audio_sha256"] for row in rows if row["audio_path"] in noted}
     for path in sorted(noted):
-        clip = out / path
-        if hash_of(clip) != expected.get(path):
-            clip.unlink(missing_ok=True)
-    journal.unlink()
+        data = read_file(out / path)  # where a store cannot be asked, nothing is removed
+        if data is not None and hashlib.sha256(data).hexdigest() != expected.get(path):
+            remove(out / path)
+    remove(paths.journal_path(out))
 
 
-def hash_of(clip: Path) -> str | None:
-    """Return the SHA-256 of a clip's bytes; None where there is no such file."""
+def hash_of(clip: Folder) -> str | None:
+    """Return the SHA-256 of a clip's bytes; None where there is no such file, or it cannot be read."""
     try:
-        return hashlib.sha256(clip.read_bytes()).hexdigest()
+        data = read_file(clip)
     except OSError:
         return None
+    return None if data is None else hashlib.sha256(data).hexdigest()
 
 
 def _superseded(results: Results) -> set[str]:

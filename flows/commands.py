@@ -3,7 +3,6 @@
 import os
 import sys
 from itertools import islice
-from pathlib import Path
 
 import click
 
@@ -13,6 +12,7 @@ from flows.job import Job
 from flows.records import Summary
 from flows.report import count_line, reason_line
 from flows.stopping import EXIT_STATUS
+from flows.storage import Folder
 
 SHOWN_ROWS = 30
 """Rows of the table that `--show` prints."""
@@ -64,7 +64,7 @@ def dry_run(job: Job) -> int:
     return 0
 
 
-def print_rows(out: Path) -> None:
+def print_rows(out: Folder) -> None:
     """Print the manifest's first rows as a table of photo, alt text and length."""
     from rich.console import Console as RichConsole
     from rich.table import Table

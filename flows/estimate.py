@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flows import paths
 from flows.job import Job
 from flows.plan import Amounts
+from flows.storage import names_in, read_file
 
 SECONDS_A_PHOTO = 1.0
 """Wall time of one photo on two cores with the built-in models; LOG.md has the measurement."""
@@ -39,9 +40,10 @@ def estimate(job: Job, amounts: Amounts) -> Estimate:
 
 def _last_seconds_a_photo(job: Job) -> float | None:
     """Return the wall seconds a photo of the newest run that narrated at least 16 photos."""
-    for path in sorted(paths.run_path(job.out, "x").parent.glob("*.json"), reverse=True)[:10]:
+    folder = paths.run_path(job.out, "x").parent
+    for name in names_in(folder)[::-1][:10]:
         try:
-            run = json.loads(path.read_text(encoding="utf-8"))
+            run = json.loads(read_file(folder / name) or b"")
             if run["spoken"] >= 16:  # noqa: PLR2004 - fewer say more about loading than about photos
                 return float(run["wall_s"]) / float(run["spoken"])
         except (OSError, ValueError, KeyError, TypeError):

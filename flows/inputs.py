@@ -8,19 +8,17 @@ import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from captioner.formats import IMAGE_EXTENSIONS
+from flows.addresses import path_uri
 from flows.errors import FlowError
 from flows.records import Source
+from flows.storage import EPOCH, Folder
 
 SKIPPED_FOLDERS = frozenset({"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX"})
 """Folders that storage systems fill with thumbnails, deleted files and resource forks."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for the time of change of a file that could not be looked at."""
 
 _Identity = tuple[int, int]
 """Device and inode: the same folder under whatever name."""
@@ -39,7 +37,7 @@ class Listing:
     unreadable: list[str] = field(default_factory=list)
     """Ids of folders that could not be read; what lies below is neither found nor gone."""
 
-    def sources(self, out: Path) -> Iterator[Source]:
+    def sources(self, out: Folder) -> Iterator[Source]:
         """Yield one Source for each file that looks like an image, leaving `out` aside."""
         found = self._walk_all(out) if self.paths is None else iter(self.paths)
         for path in found:
@@ -47,8 +45,8 @@ class Listing:
             if source is not None:
                 yield source
 
-    def _walk_all(self, out: Path) -> Iterator[Path]:
-        excluded = _identity(out)
+    def _walk_all(self, out: Folder) -> Iterator[Path]:
+        excluded = _identity(out) if isinstance(out, Path) else None
         ancestors = [identity for identity in [_identity(self.root)] if identity]
         for path in self._walk(self.root, excluded, ancestors):
             if self.pattern is None or matches(path.relative_to(self.root).parts, self.pattern):
@@ -160,16 +158,6 @@ def distinct_id(photo_id: str, uri: str) -> str:
     """Return an id for a second file of the same normalised name: with 8 hex digits of its address's hash."""
     stem, dot, extension = photo_id.rpartition(".")
     return f"{stem}~{hashlib.sha256(uri.encode()).hexdigest()[:8]}{dot}{extension}"
-
-
-def path_uri(path: Path) -> str:
-    """Return the `file://` address of `path`, each byte kept."""
-    return "file://" + quote(os.fsencode(os.path.abspath(path)))
-
-
-def uri_path(uri: str) -> Path:
-    """Return the path that `path_uri` made an address of."""
-    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

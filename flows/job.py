@@ -5,10 +5,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from flows.addresses import refuse_secrets
 from flows.errors import FlowError
+from flows.storage import Folder, folder_at
 
 Format = Literal["mp3", "wav", "flac", "ogg", "opus"]
 
@@ -20,16 +22,36 @@ def _not_empty(value: object) -> object:
     return value
 
 
+def _photos(value: object) -> object:
+    """Refuse an empty path, and an address with a secret in it."""
+    if isinstance(value, str):
+        refuse_secrets(value)
+    return _not_empty(value)
+
+
+def _out(value: object) -> object:
+    """Return the folder of a path or an address."""
+    _not_empty(value)
+    return folder_at(value) if isinstance(value, str) else value
+
+
+_OUT = (
+    BeforeValidator(_out),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string"}),
+)
+
+
 class Job(BaseModel):
     """What to narrate, where to put it, and how."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    photos: Annotated[str, BeforeValidator(_not_empty)] = Field(
+    photos: Annotated[str, BeforeValidator(_photos)] = Field(
         description="Folder of photos, a glob such as 'photos/**/*.jpg', or a text file with one path a line."
     )
-    out: Annotated[Path, BeforeValidator(_not_empty)] = Field(
-        description="Folder for the manifest, the clips and the report; made where it is missing."
+    out: Annotated[Folder, *_OUT] = Field(
+        description="Folder for the manifest, the clips and the report, made where it is missing; or s3://BUCKET/FOLDER."
     )
     format: Format = Field("mp3", description="File format of the clips.")
     captioner: str = Field("narrator-lite", description="Name or folder of the captioner.")

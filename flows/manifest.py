@@ -1,10 +1,8 @@
 """The manifest: a Parquet row for each source, in parts of 512 rows that are rewritten whole and renamed into place."""
 
-import json
-import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +11,7 @@ from flows import paths
 from flows.errors import FlowError
 from flows.records import Row
 from flows.schema import SCHEMA, VERSION, migrated, version_of
+from flows.storage import Folder, names_in, place, read_file
 
 ROWS_A_PART = 512
 """New rows fill the last part up to this many, then a new part begins."""
@@ -21,10 +20,10 @@ ROWS_A_PART = 512
 class Manifest:
     """The parts in an output folder: read by part, committed by row."""
 
-    def __init__(self, out: Path) -> None:
-        """Find the parts; nothing is read or made yet."""
+    def __init__(self, out: Folder) -> None:
+        """Find the parts; nothing is read or made yet. Raises OSError where a store cannot be asked."""
         self.out = out
-        self.parts = sorted(_part_number(path) for path in paths.manifest_folder(out).glob("part-*.parquet"))
+        self.parts = sorted(_part_number(name) for name in _part_names(paths.manifest_folder(out)))
         self._tables: OrderedDict[int, pa.Table] = OrderedDict()
 
     def read(self, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
@@ -35,7 +34,11 @@ class Manifest:
 
     def count(self) -> int:
         """Return how many rows there are."""
-        return sum(pq.ParquetFile(paths.part_path(self.out, part)).metadata.num_rows for part in self.parts)
+        return sum(self.size(part) for part in self.parts)
+
+    def size(self, part: int) -> int:
+        """Return how many rows a part has."""
+        return int(self._open(part).metadata.num_rows)
 
     def part(self, part: int) -> pa.Table:
         """Return the rows of one part as they are on the disk now."""
@@ -51,8 +54,8 @@ class Manifest:
     def commit(self, replaced: dict[int, list[Row]], new: Sequence[Row]) -> dict[str, int]:
         """Write `replaced` rows into the parts they live in and append `new` ones; return the part of each new row.
 
-        Each part is written under a temporary name, synced and renamed, so that a reader sees each id exactly once at
-        every instant. Raises OSError where the disk refuses.
+        Each part is written under a temporary name, synced and renamed (in a store: put), so that a reader sees each
+        id exactly once at every instant. Raises OSError where the disk or the store refuses.
         """
         home: dict[str, int] = {}
         for part, rows in self._fill(new):
@@ -77,11 +80,9 @@ class Manifest:
         merged = {row["id"]: row for row in before} | {row["id"]: row for row in rows}
         table = pa.Table.from_pylist(list(merged.values()), schema=SCHEMA)
         scratch = paths.scratch_folder(self.out) / f"part-{part:06d}.tmp"
-        final = paths.part_path(self.out, part)
         scratch.parent.mkdir(parents=True, exist_ok=True)
-        final.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, scratch, compression="zstd")
-        replace_durably(scratch, final)
+        place(scratch, paths.part_path(self.out, part))
         self.parts = sorted({*self.parts, part})
         self._remember(part, table)
 
@@ -119,7 +120,8 @@ class Manifest:
         """Open a part of this version or an older one."""
         path = paths.part_path(self.out, part)
         try:
-            file = pq.ParquetFile(path)
+            # A store's part is fetched whole by one request; on a disk the chosen columns alone are read.
+            file = pq.ParquetFile(path if isinstance(path, Path) else pa.BufferReader(read_file(path) or b""))
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(part, error) from error
         version = version_of(file.schema_arrow)
@@ -134,34 +136,13 @@ class Manifest:
         return FlowError(f"this part of the manifest cannot be read ({error})", where, mend)
 
 
-def replace_durably(scratch: Path, final: Path) -> None:
-    """Rename a finished `scratch` file to `final` so that either the old file or the whole new one survives a crash."""
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    scratch.replace(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _part_names(folder: Folder) -> list[str]:
+    """Return the file names in the folder of the parts that are parts by their names."""
+    return [name for name in names_in(folder) if name.startswith("part-") and name.endswith(".parquet")]
 
 
-def write_json(path: Path, value: object, scratch: Path) -> None:
-    """Write `value` as JSON to `path` by way of a temporary file in the folder `scratch`."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", scratch)
-
-
-def write_text(path: Path, text: str, scratch: Path) -> None:
-    """Write `text` as UTF-8 to `path` by way of a temporary file in the folder `scratch`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch.mkdir(parents=True, exist_ok=True)
-    temporary = scratch / f"{path.name}.tmp"
-    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-    replace_durably(temporary, path)
-
-
-def _part_number(path: Path) -> int:
-    number = path.stem.removeprefix("part-")
+def _part_number(name: str) -> int:
+    number = PurePosixPath(name).stem.removeprefix("part-")
     if not number.isdecimal():
-        raise FlowError("this is no part of a manifest of ours", str(path), "move it away")
+        raise FlowError("this is no part of a manifest of ours", name, "move it away")
     return int(number)

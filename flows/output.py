@@ -2,68 +2,58 @@
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from flows import paths
 from flows.console import size
 from flows.errors import FlowError
+from flows.lock import Lock, held, store_time
+from flows.storage import Folder, names_in, remove
 
 SPARE_BYTES = 50_000_000
 """What a run leaves free on the disk beside what it writes."""
 
 KEPT = frozenset({"lock", "holder", "publishing.json", "reviews.lock"})
-"""Files of the scratch folder that outlive a run."""
+"""Files of the state folder that outlive a run."""
 
 
 @contextmanager
-def opened(out: Path) -> Iterator[None]:
+def opened(out: Folder) -> Iterator[Lock]:
     """Make `out` where it is missing, hold its lock inside the block, and clear what a killed run left half done.
 
     Raises FlowError where `out` cannot be written, is no folder, or another run holds it.
     """
-    scratch = paths.scratch_folder(out)
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        probe = scratch / f"probe-{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
+        _probe(out)
     except OSError as error:
-        raise FlowError(
-            f"the output folder cannot be written ({error.strerror})", str(out), "choose another"
-        ) from error
-    lock = FileLock(paths.lock_path(out))
-    holder = scratch / "holder"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        who = _read(holder) or "another run"
-        raise FlowError(
-            f"{who} is at work in this output folder", str(out), "wait for it, or choose another"
-        ) from error
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-        _clear(scratch)
-        yield
-    finally:
-        _clear(scratch)
-        holder.unlink(missing_ok=True)
-        lock.release()
+        what = f"the output folder cannot be written ({error.strerror})"
+        raise FlowError(what, str(out), "mend it, or choose another") from error
+    with held(out) as lock:
+        try:
+            _clear(out)
+            yield lock
+        finally:
+            if not lock.is_lost:
+                _clear(out)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""
+def _probe(out: Folder) -> None:
+    """Write a file into the state folder and remove it, and one into the scratch folder; raises OSError."""
+    scratch = paths.scratch_folder(out)
+    scratch.mkdir(parents=True, exist_ok=True)
+    probe = scratch / f"probe-{os.getpid()}"
+    probe.write_bytes(b"")
+    probe.unlink()
+    if not isinstance(out, Path):
+        store_time(out)
 
 
-def check_room(out: Path, needed_bytes: int) -> None:
-    """Raise FlowError where the disk of `out` has no room for `needed_bytes` and a little more."""
+def check_room(out: Folder, needed_bytes: int) -> None:
+    """Raise FlowError where the disk of `out` has no room for `needed_bytes` and a little more; a store has it."""
+    if not isinstance(out, Path):
+        return
     place = out
     while not place.exists():
         place = place.parent
@@ -73,8 +63,9 @@ def check_room(out: Path, needed_bytes: int) -> None:
         raise FlowError(what, str(out), "free some room, choose another folder, or use --limit")
 
 
-def _clear(scratch: Path) -> None:
+def _clear(out: Folder) -> None:
     """Remove what a killed run left half done; the journal of its last shard is `flows.clips.heal`'s."""
-    for path in scratch.iterdir():
-        if path.name not in KEPT:
-            path.unlink(missing_ok=True)
+    for folder in {paths.scratch_folder(out), paths.state_folder(out)}:
+        for name in names_in(folder):
+            if name not in KEPT:
+                remove(folder / name)

@@ -8,15 +8,15 @@ import json
 import re
 from importlib.resources import files
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from flows import paths
-from flows.manifest import Manifest, write_text
+from flows.manifest import Manifest
 from flows.records import Row, Summary
 from flows.report import count_line
 from flows.reviews import Decision, Reviews
 from flows.schema import COLUMNS
+from flows.storage import Folder, is_remote, remove, size_of, write_text
 
 ROWS_A_FILE = 200
 """As in `web/page.js`."""
@@ -33,7 +33,7 @@ _CARD_COLUMNS = ("id", "status", "reason", "message", "caption", "alt_text", "la
                  "height_px", "audio_path")  # fmt: skip
 
 
-def write_pages(out: Path, manifest: Manifest, summary: Summary) -> None:
+def write_pages(out: Folder, manifest: Manifest, summary: Summary) -> None:
     """Write the page and its data; each file is renamed into place whole, those of a longer report before are removed.
 
     Raises OSError where the disk refuses.
@@ -48,8 +48,8 @@ def write_pages(out: Path, manifest: Manifest, summary: Summary) -> None:
     while cards := [card_of(row, reviews, out) for row in islice(rows, ROWS_A_FILE)]:
         write_text(_rows_file(folder, number), _script(f"rows {number}", cards), scratch)
         number += 1
-    while (stale := _rows_file(folder, number)).is_file():
-        stale.unlink()
+    while size_of(stale := _rows_file(folder, number)) is not None:
+        remove(stale)
         number += 1
 
 
@@ -88,7 +88,7 @@ def _certainty(row: Row) -> float:
     return round(float(row["mean_logprob"]), 2) if row["mean_logprob"] is not None else -99
 
 
-def card_of(row: Row, reviews: Reviews, out: Path) -> dict[str, Any]:
+def card_of(row: Row, reviews: Reviews, out: Folder) -> dict[str, Any]:
     """Return what the page shows of one row, the decision that holds for it included."""
     decision = standing(reviews, row)
     spoken, flags = row["alt_text"], row["alt_flags"] or []
@@ -122,10 +122,12 @@ def _writer(row: Row) -> str:
     return named.get(row["words_by"] or "", f"by {row['captioner']}" if row["captioner"] else "no words")
 
 
-def _thumbnail(row: Row, out: Path) -> str | None:
+def _thumbnail(row: Row, out: Folder) -> str | None:
     """Return the thumbnail's path from the page, where there is one."""
     path = paths.thumbnail_path(row["sha256"]) if row["sha256"] else None
-    return path if path and (paths.report_path(out).parent / path).is_file() else None
+    if path is None or is_remote(out):  # each photo that was decoded has one; a store is not asked for each alone
+        return path if row["width_px"] else None
+    return path if size_of(paths.report_path(out).parent / path) is not None else None
 
 
 def _attention(row: Row) -> dict[str, Any] | None:
@@ -137,7 +139,7 @@ def _attention(row: Row) -> dict[str, Any] | None:
     return {"words": words, "grid": grid, "weights": [list(one) for one in row["attention"]]}
 
 
-def _rows_file(folder: Path, number: int) -> Path:
+def _rows_file(folder: Folder, number: int) -> Folder:
     return folder / "data" / f"rows-{number:05d}.js"
 
 

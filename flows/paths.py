@@ -1,48 +1,70 @@
 """Every file name in an output folder, in one place."""
 
 import hashlib
+import os
 from pathlib import Path
+
+from flows.storage import Folder
 
 LONGEST_NAME_BYTES = 255
 """What the common file systems take for one name."""
 
+STATE = ".narrate"
+"""The folder of what a run keeps for itself."""
 
-def manifest_folder(out: Path) -> Path:
+CLIP_ENDINGS = (".mp3", ".wav", ".flac", ".ogg", ".opus")
+"""Endings of clips' files; a folder of photos that ends so could be in the way of one."""
+
+
+def manifest_folder(out: Folder) -> Folder:
     """Return the folder of the manifest's parts."""
     return out / "manifest"
 
 
-def part_path(out: Path, part: int) -> Path:
+def part_path(out: Folder, part: int) -> Folder:
     """Return the file of part number `part`."""
     return manifest_folder(out) / f"part-{part:06d}.parquet"
 
 
-def scratch_folder(out: Path) -> Path:
-    """Return the folder of half-written files and of the lock: hidden, and never read by anyone else."""
-    return out / ".narrate"
+def state_folder(out: Folder) -> Folder:
+    """Return the folder of the lock, the journal and clips put aside: hidden, and never read by anyone else."""
+    return out / STATE
 
 
-def lock_path(out: Path) -> Path:
+def scratch_folder(out: Folder) -> Path:
+    """Return the folder of half-written files, always on a disk: for a store, in the user's cache."""
+    if isinstance(out, Path):
+        return out / STATE
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "image-narrator" / hashlib.sha256(str(out).encode()).hexdigest()[:16]
+
+
+def lock_path(out: Folder) -> Folder:
     """Return the file that a run holds locked."""
-    return scratch_folder(out) / "lock"
+    return state_folder(out) / "lock"
 
 
-def journal_path(out: Path) -> Path:
+def holder_path(out: Folder) -> Folder:
+    """Return the file that names who holds the lock on a disk."""
+    return state_folder(out) / "holder"
+
+
+def journal_path(out: Folder) -> Folder:
     """Return the file that names the clips of a shard that is being committed."""
-    return scratch_folder(out) / "publishing.json"
+    return state_folder(out) / "publishing.json"
 
 
-def run_path(out: Path, run_id: str) -> Path:
+def run_path(out: Folder, run_id: str) -> Folder:
     """Return the file that keeps a run's settings and numbers."""
     return out / "runs" / f"{run_id}.json"
 
 
-def report_path(out: Path) -> Path:
+def report_path(out: Folder) -> Folder:
     """Return the page that shows what came out."""
     return out / "report" / "index.html"
 
 
-def reviews_path(out: Path) -> Path:
+def reviews_path(out: Folder) -> Folder:
     """Return the file of people's decisions, one line each."""
     return out / "reviews.jsonl"
 
@@ -55,16 +77,28 @@ def thumbnail_path(sha256: str) -> str:
 def clip_path(photo_id: str, codec: str) -> str:
     """Return the clip's path relative to the output folder, `/`-separated.
 
-    The photo's extension stays in the name, so that `a.jpg` and `a.png` do not collide.
+    The photo's extension stays in the name, so that `a.jpg` and `a.png` do not collide. Whatever the id, the path
+    leads nowhere but below `audio`, and no folder has the name that a clip could have beside it.
     """
     *folders, name = photo_id.split("/")
-    return "/".join(["audio", *(shorten_name(folder) for folder in folders), shorten_name(name, f".{codec}")])
+    return "/".join(["audio", *(_folder_name(folder) for folder in folders), shorten_name(name, f".{codec}")])
+
+
+def _folder_name(name: str) -> str:
+    """Return a folder's name; one that means another folder, or looks like a clip's file, gets its hash's digits."""
+    if name in ("", ".", "..") or name.lower().endswith(CLIP_ENDINGS):
+        return shorten_name(f"{name.rstrip('.')}-{_digits(name)}")
+    return shorten_name(name)
 
 
 def shorten_name(name: str, ending: str = "") -> str:
     """Return `name + ending`; where that is over 255 bytes, `name` is cut and ends in 8 hex digits of its hash."""
     if len((name + ending).encode()) <= LONGEST_NAME_BYTES:
         return name + ending
-    tail = "-" + hashlib.sha256(name.encode()).hexdigest()[:8] + ending
+    tail = f"-{_digits(name)}{ending}"
     kept = name.encode()[: LONGEST_NAME_BYTES - len(tail.encode())].decode(errors="ignore")
     return kept + tail
+
+
+def _digits(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from flows.inputs import EPOCH, distinct_id, uri_path
+from flows.inputs import distinct_id
 from flows.manifest import Manifest
 from flows.records import Row, Source, Work
+from flows.storage import EPOCH, files_below, is_gone, is_same_file, size_of
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 _TABLES = """
 CREATE TABLE found (id TEXT PRIMARY KEY, uri TEXT, size_bytes INTEGER, mtime_us INTEGER) WITHOUT ROWID;
@@ -101,11 +105,24 @@ class Plan:
         self._base.create_function("clip_exists", 1, self._clip_exists)
         self._base.create_function("can_be_read", 1, _can_be_read)
         self._base.create_function("is_elsewhere", 2, _is_elsewhere)
+        self._current = _CURRENT
+        if not isinstance(manifest.out, Path):
+            self._list_clips(manifest.out / "audio")
         self._settings = vars(digests) | {"rehash": rehash}
         self._base.execute("BEGIN")
         rows = manifest.read(_DONE_COLUMNS)
         self._base.executemany(f"INSERT INTO done VALUES ({_PLACES})", (_done(part, row) for part, row in rows))
         self._base.execute("COMMIT")
+
+    def _list_clips(self, folder: "UPath") -> None:
+        """Ask a store for the names of its clips once, a page at a time, and not for each clip alone."""
+        self._base.execute("CREATE TABLE clip (path TEXT PRIMARY KEY) WITHOUT ROWID")
+        names = ((f"audio/{name}",) for name, size_bytes in files_below(folder) if size_bytes)
+        self._base.execute("BEGIN")
+        self._base.executemany("INSERT INTO clip VALUES (?)", names)
+        self._base.execute("COMMIT")
+        there = "EXISTS (SELECT 1 FROM clip WHERE clip.path = done.audio_path)"
+        self._current = _CURRENT.replace("clip_exists(done.audio_path)", there)
 
     def __enter__(self) -> Self:
         return self
@@ -222,7 +239,7 @@ class Plan:
         query = f"""SELECT part, id, done.uri {_GONE} AND (part, id) > (?1, ?2) ORDER BY part, id LIMIT 512"""
         for part, photo_id, uri in self._pages(query):
             hidden = any(photo_id.startswith(folder + "/") for folder in unreadable)
-            if not hidden and not uri_path(uri).exists():
+            if not hidden and is_gone(uri):
                 yield self.manifest.row(part, photo_id)
 
     def _pages(self, query: str) -> Iterator[tuple[int, str, str]]:
@@ -269,17 +286,14 @@ class Plan:
 
     def _to_do(self) -> str:
         return f"""SELECT found.id, done.part FROM found LEFT JOIN done USING (id)
-            WHERE :rehash OR done.id IS NULL OR NOT ({_UNCHANGED}) OR NOT {_CURRENT}"""
+            WHERE :rehash OR done.id IS NULL OR NOT ({_UNCHANGED}) OR NOT {self._current}"""
 
     def _count(self, query: str) -> int:
         count: int = self._base.execute(query, self._settings).fetchone()[0]
         return count
 
     def _clip_exists(self, audio_path: str | None) -> bool:
-        try:
-            return audio_path is not None and (self.manifest.out / audio_path).stat().st_size > 0
-        except OSError:
-            return False
+        return audio_path is not None and bool(size_of(self.manifest.out / audio_path))
 
 
 def _can_be_read(photo_id: str) -> bool:
@@ -290,7 +304,7 @@ def _can_be_read(photo_id: str) -> bool:
 def _is_elsewhere(uri: str, other: str) -> bool:
     """Return whether the file at `uri` is there and is not the one at `other` by another way."""
     try:
-        return not uri_path(uri).samefile(uri_path(other))
+        return not is_same_file(uri, other) and not is_gone(uri)
     except OSError:
         return False
 

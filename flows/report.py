@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from flows.addresses import is_address
 from flows.job import Job
 from flows.records import Counts, Row, Summary, Work
 from flows.schema import FAILURES
@@ -54,8 +55,11 @@ def account(job: Job, summary: Summary, began: datetime) -> dict[str, object]:
     """Return what a run leaves of itself: its settings, which `narrate run --job` takes again, and its numbers."""
     numbers = asdict(summary)
     del numbers["run_id"], numbers["prefect_is_away"]
-    places = {
-        name: str(Path(value).expanduser().absolute()) for name, value in (("photos", job.photos), ("out", job.out))
-    }
-    settings = job.model_dump(mode="json") | places  # so that it means the same from any directory
+    settings = job.model_dump(mode="json")
+    settings |= {name: _anywhere(settings[name]) for name in ("photos", "out")}
     return {"run_id": summary.run_id, "began": began.isoformat(), "job": settings} | numbers
+
+
+def _anywhere(place: str) -> str:
+    """Return a path or an address so that it means the same from any directory."""
+    return place if is_address(place) else str(Path(place).expanduser().absolute())

@@ -5,6 +5,7 @@ token of this session and the page's own origin; a server that others can reach 
 """
 
 import json
+import mimetypes
 import secrets
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from flows.job import Job
 from flows.numbered import NumberedRows
 from flows.page import WEB, card_of, index_of, web_file
 from flows.reviews import Action, Decision, MovedOnError, Reviews, now
+from flows.storage import Folder, names_in, read_file
 from speech.errors import SpeechError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -57,7 +59,7 @@ class Spoken(BaseModel):
 class Desk:
     """What one session of reviewing holds: the rows, the decisions, and a voice once somebody wants to hear one."""
 
-    def __init__(self, out: Path, who: str) -> None:
+    def __init__(self, out: Folder, who: str) -> None:
         """Find the rows; raises FlowError where there are none."""
         self.out, self.who = out, who
         self.rows = NumberedRows(out)
@@ -107,11 +109,12 @@ class Desk:
                 return path.read_bytes(), job.format
 
 
-def last_job(out: Path) -> Job:
+def last_job(out: Folder) -> Job:
     """Return the settings of the last run in `out`; raises FlowError where there are none."""
-    runs = sorted(paths.run_path(out, "x").parent.glob("*.json"))
+    folder = paths.run_path(out, "x").parent
     try:
-        return Job.model_validate(json.loads(runs[-1].read_text(encoding="utf-8"))["job"])
+        account = read_file(folder / names_in(folder)[-1])
+        return Job.model_validate(json.loads(account or b"")["job"])
     except (IndexError, OSError, ValueError, KeyError) as error:
         what = "the last run's settings cannot be read, so its voice is not known"
         raise FlowError(what, str(out / "runs"), "run narrate again") from error
@@ -194,8 +197,10 @@ def _serve_files(app: FastAPI, desk: Desk) -> None:
         return _file_below(desk.out / "audio", path)
 
 
-def _file_below(folder: Path, path: str) -> Response:
+def _file_below(folder: Folder, path: str) -> Response:
     """Return a file that lies in `folder` once links and dots are followed, and nothing else."""
+    if not isinstance(folder, Path):
+        return _object_below(folder, path)
     try:
         found = (folder / path).resolve(strict=True)
         inside = found.is_relative_to(folder.resolve()) and found.is_file()
@@ -204,6 +209,15 @@ def _file_below(folder: Path, path: str) -> Response:
     if not inside:
         raise HTTPException(404, "there is no such file in this output folder")
     return FileResponse(found)
+
+
+def _object_below(folder: Folder, path: str) -> Response:
+    """Return a file in a store's folder; a store follows neither links nor dots, so a path with dots is refused."""
+    is_plain = all(part not in ("", ".", "..") for part in path.split("/"))
+    data = read_file(folder / path) if is_plain else None
+    if data is None:
+        raise HTTPException(404, "there is no such file in this output folder")
+    return Response(data, media_type=mimetypes.guess_type(path)[0])
 
 
 def _serve_data(app: FastAPI, desk: Desk) -> None:
@@ -238,7 +252,7 @@ def _found(call: Callable[[], Any]) -> Any:
         raise HTTPException(400, str(error)) from error
 
 
-def serve(out: Path, who: str, host: str, port: int, say: Callable[[str], None]) -> None:
+def serve(out: Folder, who: str, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve the review of `out` until Ctrl-C; `say` is told the address first. Raises FlowError where it cannot be."""
     import uvicorn
 

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import IO, Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
 from flows import paths
 from flows.errors import FlowError
+from flows.storage import Folder, append, read_file
 
 Action = Literal["approved", "rejected", "edited", "reopened"]
 """What a person can say of a row; `reopened` takes the last decision back."""
@@ -64,7 +66,7 @@ class MovedOnError(Exception):
 class Reviews:
     """The decisions of one output folder; several processes may read and append at once."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Folder) -> None:
         """Read what is there."""
         self._path, self._lock_path = paths.reviews_path(out), paths.scratch_folder(out) / "reviews.lock"
         self._offset = 0
@@ -96,9 +98,7 @@ class Reviews:
 
     def refresh(self) -> None:
         """Take in whole lines that were appended since the last look."""
-        if not self._path.is_file():
-            return
-        with self._path.open("rb") as file:
+        with self._opened() as file:
             file.seek(self._offset)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -119,6 +119,12 @@ class Reviews:
             self._append(json.dumps(asdict(decision), ensure_ascii=False) + "\n")
             self.refresh()
 
+    def _opened(self) -> IO[bytes]:
+        """Open the file for reading; a store's file is fetched whole, and none is an empty one."""
+        if isinstance(self._path, Path) and self._path.is_file():
+            return self._path.open("rb")
+        return BytesIO(b"" if isinstance(self._path, Path) else read_file(self._path) or b"")
+
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Hold the file against other writers."""
@@ -132,6 +138,9 @@ class Reviews:
 
     def _append(self, line: str) -> None:
         """Write one line at the end, after the end of a torn one."""
+        if not isinstance(self._path, Path):
+            append(self._path, line.encode())
+            return
         with self._path.open("ab+") as file:
             size = file.seek(0, os.SEEK_END)
             if size:

@@ -15,14 +15,15 @@ from time import perf_counter
 
 from captioner.errors import CaptionerError
 from flows import paths
+from flows.addresses import shown
 from flows.clips import heal
 from flows.console import Console
 from flows.engine import Body, client_of, run_directly, run_in_prefect
 from flows.errors import BrokenOffError, FlowError
 from flows.estimate import Estimate, estimate
-from flows.inputs import Listing, list_photos, uri_path
+from flows.inputs import Listing, list_photos
 from flows.job import Job
-from flows.manifest import ROWS_A_PART, Manifest, write_json
+from flows.manifest import ROWS_A_PART, Manifest
 from flows.narrate import Call, Watcher, cut, narrate
 from flows.output import check_room, opened
 from flows.page import write_pages
@@ -33,6 +34,7 @@ from flows.rooms import Rooms
 from flows.server import TemporaryServer, configured_api_url
 from flows.stages import Stages
 from flows.stopping import Stop
+from flows.storage import size_of, write_json
 from speech.errors import SpeechError
 
 
@@ -75,7 +77,7 @@ def _check(job: Job, plan: Plan, amounts: Amounts, listing: Listing, console: Co
             what, job.photos, "check that the disk is there; to give the photos up, remove the output folder"
         )
     if foreign := plan.foreign():
-        what = f"{uri_path(foreign[0])} has the row of {uri_path(foreign[1])} in this output folder and is still there"
+        what = f"{shown(foreign[0])} has the row of {shown(foreign[1])} in this output folder and is still there"
         raise FlowError(what, str(job.out), "choose an output folder for each folder of photos")
     for folder in listing.unreadable:
         console.say(f"{folder}: this folder cannot be read; what is below it stays as it was")
@@ -140,7 +142,7 @@ class _Run:
         self._check_counts()
         self._keep_account()
         news = self.summary.counts.committed or self.summary.noted
-        if self.summary.interrupted is None and (news or not paths.report_path(self.job.out).is_file()):
+        if self.summary.interrupted is None and (news or size_of(paths.report_path(self.job.out)) is None):
             write_pages(self.job.out, self.plan.manifest, self.summary)
 
     def _keep_account(self) -> None:

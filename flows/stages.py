@@ -10,11 +10,11 @@ from time import perf_counter
 
 from captioner.alt_text import make_alt_text
 from captioner.errors import OutOfMemoryError
-from captioner.photos import open_photo
+from captioner.photos import decode_photo, open_photo
 from captioner.records import Caption, Photo, Refusal
 from flows import paths
+from flows.addresses import is_local, uri_path
 from flows.clips import hash_of, keep_replaced, note_publishing, publish, remove_superseded
-from flows.inputs import uri_path
 from flows.plan import Plan
 from flows.records import Row, Shard, Summary, Work
 from flows.report import tally
@@ -22,6 +22,7 @@ from flows.rooms import Rooms
 from flows.rows import make_row
 from flows.schema import DEAD_LINK
 from flows.stopping import Stop
+from flows.storage import read, remove
 from flows.thumbnails import write_thumbnail
 from speech.errors import BadAudioError, SpeechError
 from speech.records import Spoken
@@ -109,7 +110,7 @@ class Stages:
         publish(out, results)
         self.plan.commit(rows)
         remove_superseded(out, results)
-        paths.journal_path(out).unlink()
+        remove(paths.journal_path(out))
         tally(self.summary, results)
         for work in shard.works:
             if work.sha256 is not None and self._underway.get(work.sha256) is work:
@@ -229,12 +230,22 @@ class Stages:
 
 def open_uri(uri: str, side_px: int) -> Photo | Refusal | OSError | MemoryError:
     """Return the photo, why its file is at fault, or the system's own error; runs in a worker."""
+    if not is_local(uri):
+        return _open_remote(uri, side_px)
     path = uri_path(uri)
     try:
         return open_photo(path, side_px)
     except (OSError, MemoryError) as error:
         if path.is_symlink() and not path.exists():
             return Refusal(DEAD_LINK, "the link leads nowhere; mend it or remove it")
+        return error
+
+
+def _open_remote(address: str, side_px: int) -> Photo | Refusal | OSError | MemoryError:
+    """Return what `open_uri` does for a photo in a store, whose bytes are fetched by one request."""
+    try:
+        return decode_photo(read(address), address, side_px)
+    except (OSError, MemoryError) as error:
         return error
 
 

@@ -1,30 +1,28 @@
 """Small pictures for the page: no camera data, no place, upright, named after the photo's bytes."""
 
-from pathlib import Path
-
 from PIL import Image
 
 from captioner.records import Photo
 from flows import paths
+from flows.storage import Folder, place, size_of
 
 SIDE_PX = 384
 """Longest side of a thumbnail; about 15 kB each."""
 
 
-def write_thumbnail(out: Path, photo: Photo) -> None:
+def write_thumbnail(out: Folder, photo: Photo) -> None:
     """Write the thumbnail of a photo that still has its pixels, unless it is there; renamed into place whole.
 
     Only pixels go into the file: nothing of the photo's metadata does. Raises OSError where the disk refuses.
     """
     final = paths.report_path(out).parent / paths.thumbnail_path(photo.sha256)
-    if final.is_file() or photo.pixels.size == 0:
+    if size_of(final) is not None or photo.pixels.size == 0:
         return
     image = Image.fromarray(photo.pixels)
     image = image.resize(_shown_size(photo), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    final.parent.mkdir(parents=True, exist_ok=True)
     temporary = paths.scratch_folder(out) / f"{photo.sha256}.webp.tmp"
     image.save(temporary, "WEBP", quality=72, method=2)
-    temporary.replace(final)
+    place(temporary, final, is_synced=False)
 
 
 def _shown_size(photo: Photo) -> tuple[int, int]:

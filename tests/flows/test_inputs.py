@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.addresses import path_uri, uri_path
 from flows.errors import FlowError
-from flows.inputs import list_photos, path_uri, uri_path
+from flows.inputs import list_photos
 from flows.paths import LONGEST_NAME_BYTES, clip_path
 
 

@@ -18,8 +18,9 @@ from captioner.captioning import Captioner
 from captioner.errors import OutOfMemoryError
 from captioner.records import Photo
 from flows import stages
+from flows.addresses import path_uri
 from flows.errors import FlowError
-from flows.inputs import looks_like_image, path_uri
+from flows.inputs import looks_like_image
 from flows.manifest import Manifest
 from flows.output import opened
 from flows.run import decoders
