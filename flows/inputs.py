@@ -1,4 +1,4 @@
-"""Folder, glob or file list to Source records, in a stable order; no photo is opened here."""
+"""Folder, glob, list or table, on a disk or in a store, to Source records; no photo is opened here."""
 
 import fnmatch
 import glob
@@ -7,15 +7,16 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from captioner.formats import IMAGE_EXTENSIONS
-from flows.addresses import path_uri
+from flows.addresses import is_address, path_uri, scheme_of, uri_path
 from flows.errors import FlowError
 from flows.records import Source
-from flows.storage import EPOCH, Folder
+from flows.storage import EPOCH, Folder, file_system, seen
+from flows.stores import objects
+from flows.tables import is_table
 
 SKIPPED_FOLDERS = frozenset({"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX"})
 """Folders that storage systems fill with thumbnails, deleted files and resource forks."""
@@ -24,24 +25,31 @@ _Identity = tuple[int, int]
 """Device and inode: the same folder under whatever name."""
 
 
-@dataclass
 class Listing:
     """What to list, and what could not be listed."""
 
-    root: Path
-    """Folder below which the ids are counted."""
-    paths: list[Path] | None
-    """The files of a list; None for a whole folder or a glob."""
-    pattern: tuple[str, ...] | None = None
-    """The parts of a glob below `root`; None takes every image."""
-    unreadable: list[str] = field(default_factory=list)
-    """Ids of folders that could not be read; what lies below is neither found nor gone."""
+    def __init__(self) -> None:
+        """Begin with nothing amiss."""
+        self.unreadable: list[str] = []
+        """Ids of folders that could not be read; what lies below is neither found nor gone."""
+
+    def sources(self, out: Folder) -> Iterator[Source]:
+        """Yield one Source for each photo, leaving the output folder `out` aside."""
+        raise NotImplementedError
+
+
+class FolderListing(Listing):
+    """The images below a folder on a disk."""
+
+    def __init__(self, root: Path, pattern: tuple[str, ...] | None = None) -> None:
+        """Keep the folder that the ids are counted from; `pattern`, the parts of a glob, takes only what fits it."""
+        super().__init__()
+        self.root, self.pattern = root, pattern
 
     def sources(self, out: Folder) -> Iterator[Source]:
         """Yield one Source for each file that looks like an image, leaving `out` aside."""
-        found = self._walk_all(out) if self.paths is None else iter(self.paths)
-        for path in found:
-            source = self._source(path)
+        for path in self._walk_all(out):
+            source = local_source(path, path_id(path, self.root))
             if source is not None:
                 yield source
 
@@ -60,7 +68,7 @@ class Listing:
             self.unreadable.append(path_id(folder, self.root))
             return
         for entry in entries:
-            if entry.name.startswith(".") or entry.name in SKIPPED_FOLDERS:
+            if is_skipped(entry.name):
                 continue
             path = folder / entry.name
             if _is_folder(entry):
@@ -70,43 +78,80 @@ class Listing:
             elif looks_like_image(entry.name):
                 yield path
 
-    def _source(self, path: Path) -> Source | None:
-        """Return the Source of `path`; None for a folder or a device. What is not there keeps a row: it failed."""
+
+class StoreListing(Listing):
+    """The images below a folder in a store, read a page at a time."""
+
+    def __init__(self, address: str, pattern: tuple[str, ...] | None = None) -> None:
+        """Keep the folder that the ids are counted from; `pattern`, the parts of a glob, takes only what fits it."""
+        super().__init__()
+        file_system(address)
+        self.address, self.pattern = address.rstrip("/"), pattern
+
+    def sources(self, out: Folder) -> Iterator[Source]:
+        """Yield one Source for each object that looks like an image; raises FlowError where it cannot be listed."""
+        excluded = f"{out}/".removeprefix(f"{self.address}/") if not isinstance(out, Path) else None
         try:
-            status = path.stat()
-        except OSError:
-            return Source(path_id(path, self.root), path_uri(path), 0, EPOCH)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        try:
-            mtime = EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
-        except OverflowError:  # some network drives give years that no calendar has
-            mtime = EPOCH
-        return Source(path_id(path, self.root), path_uri(path), status.st_size, mtime)
+            for name, info in objects(self.address):
+                parts = name.split("/")
+                skipped = any(map(is_skipped, parts)) or (excluded is not None and name.startswith(excluded))
+                if not skipped and looks_like_image(parts[-1]) and matches(parts, self.pattern or ("**",)):
+                    looked = seen(info)
+                    photo_id = unicodedata.normalize("NFC", name)
+                    yield Source(photo_id, f"{self.address}/{name}", looked.size_bytes, looked.mtime, looked.etag)
+        except OSError as error:
+            mend = "check the address, the credentials and the network"
+            raise FlowError(f"this cannot be listed ({error.strerror})", self.address, mend) from error
 
 
-def list_photos(photos: str) -> Listing:
-    """Return the Listing of a folder, a glob, a photo or a text file with one path a line.
+def list_photos(photos: str, column: str | None = None) -> Listing:
+    """Return the Listing of a folder, a glob, a photo, a table or a text file with one path a line.
 
-    A glob is walked like a folder: from its last folder without a wildcard, which the ids are counted from, hidden
-    files and loops left aside. Raises FlowError where nothing is there, or a list names nothing.
+    Each may be a path or an address. A glob is walked like a folder: from its last folder without a wildcard, which the
+    ids are counted from, hidden files and loops left aside. `column` names a table's column of photos. Raises FlowError
+    where nothing is there, or a list names nothing.
     """
+    if is_address(photos):
+        return list_photos(str(uri_path(photos)), column) if scheme_of(photos) == "file" else _in_store(photos, column)
     path = Path(photos).expanduser()
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:
         raise FlowError(f"this cannot be read ({error.strerror})", photos, "check its permissions") from error
     if is_folder:
-        return Listing(path, None)
+        return FolderListing(path)
     if is_file:
-        paths = [path] if looks_like_image(path.name) else read_list(path)
-        if not paths:
-            raise FlowError("the list names no photo", photos, "write one path a line")
-        return Listing(common_parent(paths), paths)
+        return _in_file(str(path), column)
     if not glob.has_magic(photos):
         raise FlowError("there is no such folder, file or glob", photos, "name a folder of photos")
-    plain = next(number for number, part in enumerate(path.parts) if glob.has_magic(part))
-    return Listing(Path(*path.parts[:plain]), None, path.parts[plain:])
+    root, pattern = _parted(path.parts)
+    return FolderListing(Path(*root), pattern)
+
+
+def _in_store(photos: str, column: str | None) -> Listing:
+    file_system(photos)
+    if glob.has_magic(photos.partition("://")[2]) and scheme_of(photos) not in ("http", "https"):
+        root, pattern = _parted(photos.split("/"))
+        return StoreListing("/".join(root), pattern)
+    name = photos.partition("?")[0].lower()
+    if is_table(name) or name.endswith((".txt", ".lst")) or looks_like_image(name):
+        return _in_file(photos, column)
+    if scheme_of(photos) in ("http", "https"):
+        mend = "give a list: a .txt file with one address a line, or a .csv or .parquet file with a column of them"
+        raise FlowError("a web address cannot be listed like a folder", photos, mend)
+    return StoreListing(photos)
+
+
+def _in_file(place: str, column: str | None) -> Listing:
+    from flows.listed import listed_photos, single_photo
+
+    return single_photo(place) if looks_like_image(place.partition("?")[0]) else listed_photos(place, column)
+
+
+def _parted(parts: Sequence[str]) -> tuple[Sequence[str], tuple[str, ...]]:
+    """Return the parts of a glob before the first with a wildcard, and the others."""
+    plain = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return parts[:plain], tuple(parts[plain:])
 
 
 def matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -118,27 +163,24 @@ def matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
     return fnmatch.fnmatchcase(names[0], pattern[0]) and matches(names[1:], pattern[1:])
 
 
-def read_list(path: Path) -> list[Path]:
-    """Return the paths in a text file, one a line, relative to that file's folder; blank and `#` lines are skipped.
-
-    Raises FlowError where the file is no text or names no photo.
-    """
+def local_source(path: Path, photo_id: str, own: str | None = None) -> Source | None:
+    """Return the Source of `path`; None for a folder or a device. What is not there keeps a row: it failed."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        mend = "give a folder, a photo, or a UTF-8 text file with one path a line"
-        raise FlowError("this is neither a photo nor a list of photos", str(path), mend) from error
-    names = dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    found = dict.fromkeys(Path(os.path.abspath(path.parent / Path(name).expanduser())) for name in names)
-    for name in found:
-        if name.is_dir():
-            raise FlowError(f"the list names a folder ({name})", str(path), "list photos, or narrate the folder itself")
-    return list(found)
+        status = path.stat()
+    except OSError:
+        return Source(photo_id, path_uri(path), 0, EPOCH, own=own)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    try:
+        mtime = EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+    except OverflowError:  # some network drives give years that no calendar has
+        mtime = EPOCH
+    return Source(photo_id, path_uri(path), status.st_size, mtime, own=own)
 
 
-def common_parent(paths: list[Path]) -> Path:
-    """Return the deepest folder that holds all of `paths`."""
-    return Path(os.path.commonpath([os.path.abspath(path.parent) for path in paths]))
+def is_skipped(name: str) -> bool:
+    """Return whether a folder or file of this name is left aside: hidden, or kept by a storage system."""
+    return name.startswith(".") or name in SKIPPED_FOLDERS
 
 
 def looks_like_image(name: str) -> bool:

@@ -48,11 +48,17 @@ class Job(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     photos: Annotated[str, BeforeValidator(_photos)] = Field(
-        description="Folder of photos, a glob such as 'photos/**/*.jpg', or a text file with one path a line."
+        description="Folder of photos, a glob such as 'photos/**/*.jpg', a list (a text file with one path a line, or "
+        "a CSV or Parquet table), or an address: s3://BUCKET/FOLDER, or a list at https://."
     )
     out: Annotated[Folder, *_OUT] = Field(
         description="Folder for the manifest, the clips and the report, made where it is missing; or s3://BUCKET/FOLDER."
     )
+    table: str | None = Field(
+        None,
+        description="CSV or Parquet of your own columns, carried to the manifest by id (the path below the folder).",
+    )
+    image_column: str | None = Field(None, description="Column of a table that says where the photo is.")
     format: Format = Field("mp3", description="File format of the clips.")
     captioner: str = Field("narrator-lite", description="Name or folder of the captioner.")
     voice: str = Field("narrator", description="Name or folder of the voice.")

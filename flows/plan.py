@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from flows.addresses import is_local
 from flows.inputs import distinct_id
 from flows.manifest import Manifest
 from flows.records import Row, Source, Work
@@ -20,20 +21,35 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _TABLES = """
-CREATE TABLE found (id TEXT PRIMARY KEY, uri TEXT, size_bytes INTEGER, mtime_us INTEGER) WITHOUT ROWID;
+CREATE TABLE found (id TEXT PRIMARY KEY, uri TEXT, size_bytes INTEGER, mtime_us INTEGER, etag TEXT, address TEXT,
+    own TEXT) WITHOUT ROWID;
 CREATE TABLE done (id TEXT PRIMARY KEY, part INTEGER, sha256 TEXT, size_bytes INTEGER, mtime_us INTEGER, uri TEXT,
     status TEXT, reason TEXT, captioner_digest TEXT, alt_text_digest TEXT, voice_digest TEXT, audio_digest TEXT,
-    audio_path TEXT, missing INTEGER) WITHOUT ROWID;
+    audio_path TEXT, missing INTEGER, etag TEXT, own TEXT, words_by TEXT) WITHOUT ROWID;
 CREATE TABLE past (sha256 TEXT PRIMARY KEY, row TEXT) WITHOUT ROWID;
 CREATE INDEX done_sha256 ON done (sha256);
 CREATE INDEX done_place ON done (part, id);
 """
 
 _TABLE_COLUMNS = ("id", "part", "sha256", "size_bytes", "mtime_us", "uri", "status", "reason", "captioner_digest",
-                  "alt_text_digest", "voice_digest", "audio_digest", "audio_path", "missing")  # fmt: skip
+                  "alt_text_digest", "voice_digest", "audio_digest", "audio_path", "missing", "etag", "own",
+                  "words_by")  # fmt: skip
 
 _DONE_COLUMNS = (
-    *("id", "sha256", "size_bytes", "mtime", "uri", "status", "reason", "audio_path", "missing_since"),
+    *(
+        "id",
+        "sha256",
+        "size_bytes",
+        "mtime",
+        "uri",
+        "status",
+        "reason",
+        "audio_path",
+        "missing_since",
+        "etag",
+        "own",
+        "words_by",
+    ),
     *("captioner_digest", "alt_text_digest", "voice_digest", "audio_digest"),
 )
 
@@ -41,13 +57,20 @@ _PLACES = ", ".join("?" * len(_TABLE_COLUMNS))
 
 _CURRENT = """((done.status = 'refused' AND NOT (done.reason = 'unsupported-format' AND can_be_read(done.id)))
     OR (done.status IN ('described', 'decorative') AND done.reason IS NULL
-    AND done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text
+    AND (coalesce(done.words_by, 'captioner') != 'captioner'
+    OR (done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text))
     AND (done.status = 'decorative' OR (done.voice_digest = :voice AND done.audio_digest = :audio
     AND clip_exists(done.audio_path)))))"""
 
 _GONE = "FROM done LEFT JOIN found USING (id) WHERE found.id IS NULL AND NOT missing"
 
-_UNCHANGED = "done.size_bytes = found.size_bytes AND done.mtime_us = found.mtime_us"
+_UNCHANGED = """done.size_bytes = found.size_bytes AND CASE WHEN done.etag IS NOT NULL OR found.etag IS NOT NULL
+    THEN done.etag IS found.etag ELSE done.mtime_us = found.mtime_us
+    AND (found.mtime_us != 0 OR found.uri LIKE 'file:%') END"""
+"""A store's own name for the version decides where there is one; what nobody dates is read again."""
+
+_TOLD = "(found.own IS NULL OR done.own IS found.own)"
+"""The caller's columns stand in the row; what no table came with keeps those it had."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +167,19 @@ class Plan:
         self._base.execute("COMMIT")
 
     def _insert(self, name: str, source: Source) -> bool:
-        values = (name, source.uri, source.size_bytes, _microseconds(source.mtime))
-        return self._base.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?)", values).rowcount > 0
+        looked = (source.size_bytes, _microseconds(source.mtime), source.etag)
+        values = (name, source.uri, *looked, source.address, source.own)
+        return self._base.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)", values).rowcount > 0
+
+    def annotate(self, told: Iterable[tuple[str, str]]) -> int:
+        """Give the found photos the caller's own columns by id; return how many rows of the table fit no photo."""
+        strangers = 0
+        self._base.execute("BEGIN")
+        for photo_id, own in told:
+            fits = self._base.execute("UPDATE found SET own = ? WHERE id = ?", (own, photo_id)).rowcount
+            strangers += fits == 0
+        self._base.execute("COMMIT")
+        return strangers
 
     def _insert_namesake(self, source: Source) -> None:
         """Take in a second file whose name is the same once normalised; the one that has the row keeps the name."""
@@ -187,11 +221,11 @@ class Plan:
     def works(self) -> Iterator[Work]:
         """Yield what this run does, in the order of the ids, with the row that stands for each."""
         last = ""
-        query = """SELECT id, uri, found.size_bytes, found.mtime_us, part FROM chosen JOIN found USING (id)
+        query = """SELECT id, uri, size_bytes, mtime_us, etag, address, own, part FROM chosen JOIN found USING (id)
             WHERE id > ? ORDER BY id LIMIT 512"""
         while rows := self._rows(query, (last,)):
-            for photo_id, uri, size_bytes, mtime_us, part in rows:
-                source = Source(photo_id, uri, size_bytes, EPOCH + timedelta(microseconds=mtime_us))
+            for photo_id, uri, size_bytes, mtime_us, *told, part in rows:
+                source = Source(photo_id, uri, size_bytes, EPOCH + timedelta(microseconds=mtime_us), *told)
                 yield Work(source, None if part is None else self._row(part, photo_id))
             last = rows[-1][0]
 
@@ -200,7 +234,11 @@ class Plan:
         row = work.row_before
         if row is None or row["sha256"] is None or self.rehash:
             return False
-        return (row["size_bytes"], row["mtime"]) == (work.source.size_bytes, work.source.mtime)
+        source, mtime = work.source, row["mtime"] or EPOCH
+        if source.etag is not None or row["etag"] is not None:
+            return (row["size_bytes"], row["etag"]) == (source.size_bytes, source.etag)
+        is_dated = mtime != EPOCH or is_local(source.uri)
+        return is_dated and (row["size_bytes"], mtime) == (source.size_bytes, source.mtime)
 
     def reusable(self, sha256: str) -> Row | None:
         """Return the committed row for the same bytes that saves the most work: with its clip, or only its words."""
@@ -286,7 +324,7 @@ class Plan:
 
     def _to_do(self) -> str:
         return f"""SELECT found.id, done.part FROM found LEFT JOIN done USING (id)
-            WHERE :rehash OR done.id IS NULL OR NOT ({_UNCHANGED}) OR NOT {self._current}"""
+            WHERE :rehash OR done.id IS NULL OR NOT ({_UNCHANGED}) OR NOT {_TOLD} OR NOT {self._current}"""
 
     def _count(self, query: str) -> int:
         count: int = self._base.execute(query, self._settings).fetchone()[0]
@@ -315,5 +353,9 @@ def _microseconds(time: datetime) -> int:
 
 def _done(part: int, row: Row) -> tuple[object, ...]:
     """Return the values of `row` in the order of the table `done`."""
-    keys = row | {"part": part, "mtime_us": _microseconds(row["mtime"]), "missing": row["missing_since"] is not None}
+    keys = row | {
+        "part": part,
+        "mtime_us": _microseconds(row["mtime"] or EPOCH),
+        "missing": row["missing_since"] is not None,
+    }
     return tuple(keys[name] for name in _TABLE_COLUMNS)

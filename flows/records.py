@@ -17,11 +17,22 @@ class Source:
     id: str
     """Path below the folder of photos, `/`-separated, NFC; unique in a manifest."""
     uri: str
-    """`file://` address of the file, percent-encoded, so that any file name survives."""
+    """`file://` address of the file, percent-encoded, so that any file name survives; `s3://` and kin in a store."""
     size_bytes: int
     """Length of the file in bytes, >= 0."""
     mtime: datetime
-    """Time of the last change, UTC, cut to microseconds."""
+    """Time of the last change, UTC, cut to microseconds; `flows.storage.EPOCH` where nobody says."""
+    etag: str | None = None
+    """What the store calls this version of the file; None on a disk."""
+    address: str | None = None
+    """Address to fetch it by where that holds a secret, which `uri` does not; never kept and never shown."""
+    own: str | None = None
+    """The caller's own columns as a JSON object; None where no table came with the photos."""
+
+    @property
+    def fetched_by(self) -> str:
+        """The address that leads to the bytes."""
+        return self.address or self.uri
 
 
 Row = dict[str, Any]
@@ -62,13 +73,16 @@ class Work:
     """The raw sound, or why there is none; dropped once it is encoded."""
     clip: "Clip | None" = None
     """The finished file."""
+    is_decorative: bool = False
+    """Whether the caller's columns say so: it gets a row, and neither words nor sound."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Its share of the time that each stage took for its batch."""
 
     @property
     def is_open(self) -> bool:
         """Whether the stages have something to do: neither refused, failed nor a twin of another photo."""
-        return self.refusal is None and self.failure is None and self.twin is None
+        closed = self.refusal is not None or self.failure is not None or self.twin is not None
+        return not closed and not self.is_decorative
 
 
 @dataclass(eq=False)

@@ -3,9 +3,11 @@
 from datetime import datetime
 
 from flows import paths
+from flows.own import own_alt_text, own_of
 from flows.records import Row, Work
 from flows.rooms import Rooms
 from flows.schema import COLUMNS
+from flows.storage import EPOCH
 
 _PHOTO = ("width_px", "height_px", "format")
 _WORDS = ("caption", "alternatives", "alt_text", "words_by", "language", "alt_flags", "attention", "mean_logprob",
@@ -24,13 +26,16 @@ def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
         return _kept_row(work.row_before, told.failure, run_id, time)
     row: Row = dict.fromkeys(COLUMNS)
     row |= {"id": work.source.id, "uri": work.source.uri, "size_bytes": work.source.size_bytes}
-    row |= {"mtime": work.source.mtime, "sha256": work.sha256, "run_id": run_id, "committed_at": time}
+    row |= {"mtime": None if work.source.mtime == EPOCH else work.source.mtime, "etag": work.source.etag}
+    row |= {"own": own_of(work), "sha256": work.sha256, "run_id": run_id, "committed_at": time}
     row |= {column: work.seconds.get(stage) for stage, column in _SECONDS.items()}
     if told.refusal is not None:
         return row | _trouble("refused", told.refusal.reason, told.refusal.message)
     row |= _photo_columns(told)
     if told.failure is not None:
         return row | _trouble("failed", *told.failure)
+    if work.is_decorative:
+        return row | {"status": "decorative", "alt_text": "", "words_by": "table", "needs_review": False}
     audio_path = paths.clip_path(work.source.id, rooms.job.format)
     return (
         row
@@ -62,6 +67,9 @@ def _photo_columns(work: Work) -> Row:
 
 
 def _word_columns(work: Work, rooms: Rooms) -> Row:
+    if own_alt_text(own_of(work)) is not None and work.alt_text is not None:
+        said = {"alt_text": work.alt_text.text, "words_by": "table", "language": work.alt_text.language}
+        return dict.fromkeys(_WORDS) | said | {"alternatives": [], "alt_flags": [], "needs_review": False}
     if work.alt_text is None and work.reused is not None:
         return {name: work.reused[name] for name in _WORDS}
     caption, alt_text, captioner = work.caption, work.alt_text, rooms.captioner_info

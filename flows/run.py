@@ -35,6 +35,7 @@ from flows.server import TemporaryServer, configured_api_url
 from flows.stages import Stages
 from flows.stopping import Stop
 from flows.storage import size_of, write_json
+from flows.tables import own_columns, read_table, row_id
 from speech.errors import SpeechError
 
 
@@ -43,7 +44,7 @@ def dry_run(job: Job) -> tuple[Amounts, Estimate]:
     with tempfile.TemporaryDirectory(prefix="narrate-") as scratch:
         rooms, listing = _prepare(job)
         with Plan(Manifest(job.out), rooms.digests, Path(scratch), rehash=job.rehash) as plan:
-            plan.add(listing.sources(job.out))
+            _take_stock(job, plan, listing)
             amounts = plan.amounts()
             return amounts, estimate(job, amounts)
 
@@ -60,7 +61,9 @@ def run(job: Job, console: Console) -> Summary:
         manifest.renew()
         heal(job.out, manifest)
         with Plan(manifest, rooms.digests, scratch, rehash=job.rehash) as plan:
-            plan.add(listing.sources(job.out))
+            strangers = _take_stock(job, plan, listing)
+            if strangers:
+                console.say(f"{job.table}: {strangers} rows fit no photo by their id")
             plan.mark(job.limit)
             amounts = plan.amounts()
             _check(job, plan, amounts, listing, console)
@@ -86,13 +89,22 @@ def _check(job: Job, plan: Plan, amounts: Amounts, listing: Listing, console: Co
     check_room(job.out, estimate(job, amounts).written_bytes)
 
 
+def _take_stock(job: Job, plan: Plan, listing: Listing) -> int:
+    """Hand the plan the photos and the caller's own columns; return how many rows of the table fit no photo."""
+    plan.add(listing.sources(job.out))
+    if job.table is None:
+        return 0
+    rows = read_table(job.table)
+    return plan.annotate((row_id(row, job.image_column, job.table), own_columns(row)) for row in rows)
+
+
 def _prepare(job: Job) -> tuple[Rooms, Listing]:
     rooms = Rooms(job)
     spoken, written = rooms.voice.language, rooms.captioner_info.language
     if spoken.split("-")[0] != written.split("-")[0]:
         what = f"the voice {rooms.voice.name} speaks {spoken} and the captioner {job.captioner} writes {written}"
         raise FlowError(what, "--voice", "choose a voice of the captions' language")
-    return rooms, list_photos(job.photos)
+    return rooms, list_photos(job.photos, job.image_column)
 
 
 class _Run:

@@ -11,10 +11,11 @@ from time import perf_counter
 from captioner.alt_text import make_alt_text
 from captioner.errors import OutOfMemoryError
 from captioner.photos import decode_photo, open_photo
-from captioner.records import Caption, Photo, Refusal
+from captioner.records import AltText, Caption, Photo, Refusal
 from flows import paths
 from flows.addresses import is_local, uri_path
 from flows.clips import hash_of, keep_replaced, note_publishing, publish, remove_superseded
+from flows.own import is_decorative, own_alt_text, own_language, own_of
 from flows.plan import Plan
 from flows.records import Row, Shard, Summary, Work
 from flows.report import tally
@@ -64,14 +65,16 @@ class Stages:
         unread = [work for work in shard.works if not self._is_known(work)]
         side_px = self.rooms.captioner.input_size_px if unread else 0
         for batch in self._batches("ingest", unread):
-            opened = self.decoders.map(open_uri, [work.source.uri for work in batch], [side_px] * len(batch))
+            opened = self.decoders.map(open_uri, [work.source.fetched_by for work in batch], [side_px] * len(batch))
             for work, outcome in zip(batch, opened, strict=True):
                 _take_in(work, outcome)
                 self._find(work)
 
     def features(self, shard: Shard) -> None:
         """Encode the photos that need a caption."""
-        for batch in self._batches("features", _open_works(shard, lambda work: not work.reuses_caption)):
+        for batch in self._batches(
+            "features", _open_works(shard, lambda work: not work.reuses_caption and work.alt_text is None)
+        ):
             _one_by_one_where_it_fails(batch, self._encode)
 
     def captions(self, shard: Shard) -> None:
@@ -145,7 +148,7 @@ class Stages:
             return False
         work.sha256 = work.row_before["sha256"]
         self._find(work)
-        return work.reuses_caption or work.twin is not None
+        return work.reuses_caption or work.twin is not None or work.is_decorative or work.alt_text is not None
 
     def _find(self, work: Work) -> None:
         """Find who has the same bytes: a photo that is underway, or a committed row; else be the one that is found.
@@ -153,6 +156,8 @@ class Stages:
         Looked for in this order, since a photo that is underway becomes a row before it is underway no more.
         """
         if not work.is_open or work.sha256 is None:
+            return
+        if self._has_own_words(work):
             return
         work.twin = self._underway.get(work.sha256)
         if work.twin is not None:
@@ -162,8 +167,29 @@ class Stages:
         if work.photo is not None or work.reuses_caption:
             self._underway[work.sha256] = work
 
+    def _has_own_words(self, work: Work) -> bool:
+        """Take a person's word for a photo, where one came with it: no captioner is asked, and no twin shares it."""
+        own = own_of(work)
+        text = own_alt_text(own)
+        work.is_decorative = is_decorative(own)
+        if not work.is_decorative and text is None:
+            return False
+        if work.photo is not None:
+            write_thumbnail(self.rooms.job.out, work.photo)
+            work.photo = _without_pixels(work.photo)
+        if text is not None and not work.is_decorative:
+            work.alt_text = AltText(text, own_language(own) or self.rooms.voice.language, ())
+            self._look_up(work, work.sha256 or "")
+        return True
+
     def _look_up(self, work: Work, sha256: str) -> None:
         """Find committed words and sound for the same bytes."""
+        if work.alt_text is not None and own_alt_text(own_of(work)) is not None:
+            row = work.reused = work.row_before
+            work.reuses_clip = False
+            if row is not None and row["audio_path"] is not None:
+                self._look_up_clip(work, row)
+            return
         row = work.reused = self.plan.reusable(sha256)
         if row is None:
             return
