@@ -78,6 +78,17 @@ def review(out: str, who: str | None, port: int, host: str) -> None:
 
 
 @narrate.command()
+@click.argument("out")
+@click.option("--photos", is_flag=True, help="Read every photo again too, and compare it with its hash.")
+def verify(out: str, photos: bool) -> None:
+    """Check every row, hash and clip in OUT, and say what does not hold, with its mend."""
+    from flows import commands
+    from flows.storage import folder_at
+
+    sys.exit(commands.verify(folder_at(out), photos=photos))
+
+
+@narrate.command()
 def doctor() -> None:
     """Say what is installed, found and missing, each with its mend."""
     from flows.doctor import examine, print_findings

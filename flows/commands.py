@@ -7,7 +7,7 @@ from itertools import islice
 import click
 
 from flows import paths
-from flows.console import Console, duration, size
+from flows.console import Console, counting, duration, size
 from flows.job import Job
 from flows.records import Summary
 from flows.report import count_line, reason_line
@@ -62,6 +62,19 @@ def dry_run(job: Job) -> int:
     click.echo(f"This run would narrate {photos} photos in about {duration(expected.seconds)} ({basis})")
     click.echo(f"and write about {size(expected.written_bytes)} to {job.out}. Nothing was written.")
     return 0
+
+
+def verify(out: Folder, *, photos: bool) -> int:
+    """Check an output folder, print what does not hold, one line each, and return the exit status."""
+    from flows.verify import Verification
+
+    check = Verification(out, with_photos=photos)
+    with counting(check.count(), "checking rows") as advance:
+        for finding in check.findings(advance):
+            click.echo(str(finding))
+    seen = f"{check.rows} rows and {check.clips} clips with {duration(check.audio_s)} of sound"
+    click.echo(f"{seen}: {check.found} things do not hold" if check.found else f"{seen}: all of it holds")
+    return int(check.found > 0)
 
 
 def print_rows(out: Folder) -> None:

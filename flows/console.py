@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -72,6 +72,20 @@ class Console:
 
     def finished(self, summary: Summary) -> None:
         """Nothing more to show: the last line is the command's."""
+
+
+@contextmanager
+def counting(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` are done inside the block; hands over what is told how many more are."""
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = RichConsole(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left"))
+    both, hidden = sys.stdout.isatty(), not console.is_terminal  # lines that are piped elsewhere stay what they are
+    with Progress(*columns, console=console, transient=True, redirect_stdout=both, disable=hidden) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def duration(seconds: float) -> str:
