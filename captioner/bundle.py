@@ -1,20 +1,23 @@
 """A captioner in memory with all that is stored of it; saved and loaded as safetensors in half precision and JSON."""
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from captioner.decoding import Search
 from captioner.encoders import Encoder, EncoderConfig
 from captioner.errors import ModelError
 from captioner.models import MODELS, TransformerCaptioner
-from captioner.tokenizer import Tokenizer
-from captioner.weights import FORMAT, read_config
+from captioner.tokenizer import UNKNOWN, Tokenizer, split_words
+from captioner.weights import FORMAT, check_files, read_config, replace_files
 
 
 @dataclass
@@ -38,16 +41,11 @@ class Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a captioner's folder, each file complete or absent, the configuration last."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a captioner's folder: a kill leaves the old captioner, the new one, or one that does not load."""
     state = {f"encoder.{name}": tensor for name, tensor in bundle.encoder.state_dict().items()}
     state |= {f"model.{name}": tensor for name, tensor in bundle.model.state_dict().items()}
     halves = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in state.items()}
-    temporary = folder / "model.safetensors.part"
-    save_file(halves, temporary)
-    temporary.chmod(0o644)
-    temporary.replace(folder / "model.safetensors")
-    bundle.tokenizer.save(folder / "tokenizer.json")
+    contents = {"model.safetensors": save(halves), "tokenizer.json": bundle.tokenizer.to_json().encode()}
     config = {
         "format": FORMAT,
         "name": bundle.name,
@@ -55,24 +53,48 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "language": bundle.language,
         "encoder": asdict(bundle.encoder.config),
         "model": {"kind": "transformer", **asdict(bundle.model.config)},
-        "search": asdict(bundle.search),
+        "search": search_settings(bundle.search, bundle.tokenizer),
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    replace_files(folder, contents | {"config.json": (json.dumps(config, indent=2) + "\n").encode()})
+
+
+def search_settings(search: Search, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the settings of a search as `config.json` has them: forbidden words as words."""
+    return asdict(search) | {"forbidden": [tokenizer.words[number] for number in search.forbidden]}
+
+
+def make_search(settings: Mapping[str, Any], tokenizer: Tokenizer) -> Search:
+    """Turn the settings of `config.json` into a search; a forbidden word that is not in the vocabulary is never said.
+
+    Raises ModelError, naming the setting, where it is unknown or out of its range.
+    """
+    words = settings.get("forbidden", ())
+    wrong = [word for word in words if len(split_words(word)) != 1]
+    if wrong:
+        raise ModelError(f"forbidden: {wrong[0]!r} is not one word", "search", "give each word by itself")
+    ids = sorted({number for word in words for number in tokenizer.encode(word) if number != UNKNOWN})
+    try:
+        return Search(**{**settings, "forbidden": tuple(ids)})
+    except (TypeError, ValueError) as error:
+        known = ", ".join(one.name for one in fields(Search))
+        raise ModelError(f"a setting that cannot be used ({error})", "search", f"there are {known}") from error
 
 
 def load_bundle(folder: Path) -> Bundle:
     """Load a captioner in float32, ready to run; raise ModelError where its parts are broken or do not fit."""
     config = read_config(folder)
+    check_files(folder, config)
     try:
         encoder = Encoder(EncoderConfig(**config["encoder"]))
         settings, kind = MODELS[config["model"].pop("kind")]
         model = kind(settings(**config["model"]))
-        search = Search(**config["search"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _unfit(folder / "config.json", error) from error
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
     if len(tokenizer) != model.config.vocabulary:
         raise ModelError("the vocabulary and the network differ in size", str(folder), "fetch the model again")
+    search = make_search(config["search"], tokenizer)
     _load_weights(folder / "model.safetensors", encoder, model)
     encoder.eval().requires_grad_(requires_grad=False)
     model.eval().requires_grad_(requires_grad=False)

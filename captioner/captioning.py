@@ -4,13 +4,16 @@ Batch size, order and neighbours change nothing in the words: photos are encoded
 half-precision features, and decoded in float32.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from captioner.bundle import Bundle, load_bundle
+from captioner.bundle import Bundle, load_bundle, make_search, search_settings
 from captioner.decoding import Said, search_captions
 from captioner.errors import ModelError, OutOfMemoryError
 from captioner.records import Alternative, Caption, Features, Photo
@@ -36,10 +39,24 @@ class Captioner:
         self.tokenizer, self.search = bundle.tokenizer, bundle.search
 
     @classmethod
-    def load(cls, name_or_folder: str = "narrator-lite", device: str = "cpu", batch_photos: int = 16) -> "Captioner":
-        """Load a captioner by its name or folder; raise ModelError where it cannot be found or does not fit."""
+    def load(
+        cls,
+        name_or_folder: str = "narrator-lite",
+        device: str = "cpu",
+        batch_photos: int = 16,
+        search: Mapping[str, Any] | None = None,
+    ) -> "Captioner":
+        """Load a captioner by its name or folder; raise ModelError where it cannot be found or does not fit.
+
+        `search` changes settings of its own search, by the names of `captioner.decoding.Search`, with forbidden words
+        as words: `Captioner.load(search={"beams": 5, "forbidden": ["man", "woman"]})`.
+        """
         description = describe(name_or_folder)
         bundle = load_bundle(description.folder)
+        if search:
+            settings = search_settings(bundle.search, bundle.tokenizer) | dict(search)
+            bundle = replace(bundle, search=make_search(settings, bundle.tokenizer))
+            description = replace(description, digest=_digest_with(description.digest, settings))
         try:
             return cls(bundle, description, device, batch_photos)
         except (RuntimeError, AssertionError) as error:
@@ -75,11 +92,17 @@ class Captioner:
     @torch.inference_mode()
     def _decode(self, features: Sequence[Features]) -> list[Caption]:
         regions = torch.from_numpy(np.stack([one.regions for one in features])).to(self.device)  # (B, L, D)
-        return [self._caption(found) for found in search_captions(self.model, regions.float(), self.search)]
+        keys = [int(one.sha256, 16) for one in features]
+        return [self._caption(found) for found in search_captions(self.model, regions.float(), self.search, keys)]
 
     def _caption(self, found: Sequence[Said]) -> Caption:
         texts = [Alternative(self.tokenizer.decode(said.tokens), said.mean_logprob) for said in found]
         return Caption(texts[0].text, texts[0].mean_logprob, self.digest, tuple(texts[1:]))
+
+
+def _digest_with(digest: str, settings: Mapping[str, Any]) -> str:
+    """Return the digest of a captioner whose search is not its own."""
+    return hashlib.sha256(f"{digest} {json.dumps(settings, sort_keys=True)}".encode()).hexdigest()[:16]
 
 
 def in_batches(

@@ -7,6 +7,7 @@ a missing photo is a DataError that names it and the mend.
 
 import gzip
 import json
+import re
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from captioner.errors import DataError
 from captioner.photos import decode_photo
-from captioner.records import Refusal
+from captioner.records import Photo, Refusal
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Example:
 
     def read(self) -> NDArray[np.uint8]:
         """Decode the photo as (H, W, 3) RGB; raise DataError where that fails."""
+        return self.photo().pixels
+
+    def photo(self) -> Photo:
+        """Decode the photo upright and on white, as a run sees it; raise DataError where that fails."""
         try:
             with self.file.open("rb") as stream:
                 stream.seek(self.offset_bytes or 0)
@@ -45,11 +50,11 @@ class Example:
         except OSError as error:
             mend = "mend the file or take its captions out"
             raise DataError(f"the photo cannot be read ({error})", f"{self.file}, {self.name}", mend) from error
-        photo = decode_photo(data, self.name)  # upright and on white, as a run sees it
+        photo = decode_photo(data, self.name)
         if isinstance(photo, Refusal):
             mend = "mend the file or take its captions out"
             raise DataError(f"the photo cannot be read ({photo.message})", f"{self.file}, {self.name}", mend)
-        return photo.pixels
+        return photo
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,19 @@ def find_data(folder: Path) -> Data:
 
 
 def assert_apart(train: Iterable[Example], dev: Iterable[Example]) -> None:
-    """Raise DataError where a photo is both learned from and scored (compared by name without its extension)."""
-    both = {Path(one.name).stem for one in train} & {Path(one.name).stem for one in dev}
+    """Raise DataError where a photo is both learned from and scored.
+
+    Photos are compared by name, without folder and extension; COCO's of 2014 and 2017 by their number, since they are
+    the same photos under two names.
+    """
+    both = {_identity(one) for one in train} & {_identity(one) for one in dev}
     if both:
         mend = "take it out of one of the two"
         raise DataError(f"{len(both)} photos are in train and dev", min(both), mend)
+
+
+def _identity(example: Example) -> str:
+    return re.sub(r"^COCO_(train|val|test)\d{4}_", "", Path(example.name).stem)
 
 
 def _read_place(place: Path) -> list[Data]:
@@ -116,7 +129,9 @@ def read_tsv_and_tars(tsv: Path, tars: list[Path]) -> list[Example]:
             mend = "write image<TAB>caption"
             raise DataError(f"{len(columns)} columns instead of 2", f"{tsv}, line {number}", mend)
         if number > 1:
-            pairs.append((columns[0], columns[1]))
+            pairs.append((columns[0], _caption(columns[1], f"{tsv}, line {number}")))
+        elif columns != ["image", "caption"]:
+            raise DataError("no header", f"{tsv}, line 1", "write image<TAB>caption above the captions")
     members = {name: place for path in tars for name, place in _members(path).items()}
     examples = []
     for name, captions in _grouped(pairs).items():
@@ -145,7 +160,7 @@ def read_token_file(path: Path, photos: Path) -> list[Example]:
         name, mark, index = key.partition("#")
         if not tab or not mark or not index.isdigit():
             raise DataError("a broken line", f"{path}, line {number}", "write NAME.jpg#0<TAB>caption")
-        pairs.append((name, caption))
+        pairs.append((name, _caption(caption, f"{path}, line {number}")))
     return _from_folder(pairs, photos, path)
 
 
@@ -157,7 +172,7 @@ def read_kaggle(path: Path, photos: Path) -> list[Example]:
         if not comma or not name:
             raise DataError("a broken line", f"{path}, line {number}", "write NAME.jpg,caption")
         if number > 1 or Path(name).suffix:
-            pairs.append((name, caption.strip().strip('"').strip()))
+            pairs.append((name, _caption(caption.strip().strip('"'), f"{path}, line {number}")))
     return _from_folder(pairs, photos, path)
 
 
@@ -166,24 +181,47 @@ def read_coco(path: Path, photos: Path) -> list[Example]:
     content = _json(path)
     try:
         names = {one["id"]: one["file_name"] for one in content["images"]}
-        pairs = [(names[one["image_id"]], one["caption"]) for one in content["annotations"]]
-    except (KeyError, TypeError) as error:
-        raise DataError(f"not COCO's layout ({error!r})", str(path), "it needs images and annotations") from error
+        pairs = [
+            (names[one["image_id"]], _caption(one["caption"], f"{path}, annotation of photo {one['image_id']}"))
+            for one in content["annotations"]
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        mend = "it needs images (id, file_name) and annotations (image_id, caption)"
+        raise DataError(f"not COCO's layout ({error!r})", str(path), mend) from error
     return _from_folder(pairs, photos, path)
 
 
 def read_karpathy(path: Path, photos: Path) -> Data:
-    """Read Karpathy's split file: `train` and `restval` to learn from, `val` to score; `test` is left alone."""
+    """Read Karpathy's split file: `train` and `restval` to learn from, `val` to score; `test` is left alone.
+
+    COCO's says in which folder a photo is (`filepath`); photos that lie in `photos` itself are found too.
+    """
     content = _json(path)
     pairs: dict[str, list[tuple[str, str]]] = {"train": [], "restval": [], "val": [], "test": []}
     try:
         for one in content["images"]:
-            pairs[one["split"]] += [(one["filename"], sentence["raw"]) for sentence in one["sentences"]]
-    except (KeyError, TypeError) as error:
+            name = _karpathy_name(one, photos)
+            texts = [_caption(sentence["raw"], f"{path}, {name}") for sentence in one["sentences"]]
+            pairs[one["split"]] += [(name, text) for text in texts]
+    except (KeyError, TypeError, AttributeError) as error:
         mend = "it needs images with filename, split and sentences"
         raise DataError(f"not Karpathy's layout ({error!r})", str(path), mend) from error
     learned = pairs["train"] + pairs["restval"]
     return Data(train=_from_folder(learned, photos, path), dev=_from_folder(pairs["val"], photos, path))
+
+
+def _karpathy_name(image: dict[str, str], photos: Path) -> str:
+    """Return where a photo of Karpathy's file is below `photos`."""
+    name = f"{image['filepath']}/{image['filename']}" if image.get("filepath") else image["filename"]
+    flat = not (photos / name).is_file() and (photos / image["filename"]).is_file()
+    return image["filename"] if flat else name
+
+
+def _caption(text: str, where: str) -> str:
+    """Return a caption without the spaces around it; raise DataError where it holds no word."""
+    if not re.search(r"\w", text):
+        raise DataError("a caption without a word", where, "write the caption or take the line out")
+    return text.strip()
 
 
 def read_texts(path: Path) -> list[str]:
@@ -203,17 +241,19 @@ def _read_coco_place(path: Path) -> Data:
 
 
 def _split_by_lists(examples: list[Example], place: Path) -> Data:
-    """Part examples by Flickr8k's lists `*trainImages.txt` and `*devImages.txt`; without lists, all are to learn."""
-    lists = {split: _names(place, f"*{split}Images.txt") for split in ("train", "dev")}
-    if lists["train"] is None:
-        return Data(train=examples)
-    train = [one for one in examples if one.name in lists["train"]]
-    return Data(train=train, dev=[one for one in examples if one.name in (lists["dev"] or set())])
+    """Part examples by Flickr8k's lists `*trainImages.txt` and `*devImages.txt`.
+
+    Without a list of photos to learn from, all are that stand in no other list (`*testImages.txt` included).
+    """
+    train, dev, test = (_names(place, f"*{split}Images.txt") for split in ("train", "dev", "test"))
+    others = (dev or set()) | (test or set())
+    learned = [one for one in examples if (one.name not in others if train is None else one.name in train)]
+    return Data(train=learned, dev=[one for one in examples if one.name in (dev or set())])
 
 
 def _names(place: Path, pattern: str) -> set[str] | None:
     for path in sorted(place.glob(pattern)):
-        return {line for _, line in _lines(path)}
+        return {line.strip() for _, line in _lines(path)}
     return None
 
 

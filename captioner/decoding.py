@@ -6,10 +6,11 @@ captions go on) and the ranker (which finished caption is best).
 Shapes: B photos, L regions, D features, K beams a photo, S tokens said so far (the start token left out), V words.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,20 +46,39 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Search:
-    """How captions are searched for."""
+    """How captions are searched for: greedily (one beam), with beams, or by chance (temperature above 0)."""
 
     beams: int = 3
-    """K; 1 is greedy."""
+    """K: how many captions go on side by side, and at most how many are returned; 1 is greedy."""
     length_power: float = 0.7
     """A caption's rank is its log-probability over its length to this power: 0 prefers short ones, 1 long ones."""
     longest: int = 24
     """The most tokens, the end token included."""
     shortest: int = 4
     """The fewest tokens before the end token."""
-    no_repeat: int = 3
-    """No run of this many words is said twice; 0 lifts the rule."""
+    no_repeat: int = 2
+    """No run of this many words is said twice, and no word twice in a row; 0 lifts both rules."""
     forbidden: tuple[int, ...] = ()
     """Ids that are never said, beside the ones that are no words."""
+    temperature: float = 0.0
+    """0: the likeliest captions; above 0: K captions drawn by chance, the freer the higher it is."""
+    top_p: float = 1.0
+    """Words are drawn from the likeliest ones that have this chance together, above 0 up to 1 (all words)."""
+    seed: int = 0
+    """What is drawn follows from this number and the photo's key, whatever the batch."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, naming the setting, where one is out of its range."""
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, and must be at least {least}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}, and must be above 0 and at most 1")
+        if self.shortest >= self.longest:
+            raise ValueError(f"shortest is {self.shortest}, and must be below longest, {self.longest}")
+
+
+_LEAST = {"beams": 1, "longest": 1, "shortest": 0, "no_repeat": 0, "temperature": 0, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -83,8 +103,18 @@ Filter = Callable[[Tensor, Tensor], Tensor]
 def filters_for(search: Search) -> list[Filter]:
     """Return the filters that the settings ask for."""
     never = [PADDING, START, UNKNOWN, *search.forbidden]
-    chosen = [forbid(never), keep_length(search.shortest, search.longest), no_stutter]
-    return [*chosen, no_repeat(search.no_repeat)] if search.no_repeat else chosen
+    chosen = [forbid(never), keep_length(search.shortest, search.longest)]
+    return [*chosen, no_stutter, no_repeat(search.no_repeat)] if search.no_repeat else chosen
+
+
+def allowed(filters: list[Filter], logprobs: Tensor, tokens: Tensor) -> Tensor:
+    """Apply every filter to log-probabilities (rows, V); a caption that no word may follow may end after all."""
+    kept = logprobs
+    for apply in filters:
+        kept = apply(kept, tokens)
+    stuck = kept.amax(1) <= IMPOSSIBLE
+    kept[:, END] = torch.where(stuck, logprobs[:, END], kept[:, END])
+    return kept
 
 
 def forbid(ids: list[int]) -> Filter:
@@ -155,9 +185,18 @@ class _Beams:
     finished: dict[int, list[Said]] = field(default_factory=dict)
 
 
-def search_captions(network: Network, regions: Tensor, search: Search) -> list[list[Said]]:
-    """Return for each photo of (B, L, D) the finished captions, best first, at most `search.beams` of them."""
-    search = replace(search, longest=min(search.longest, network.longest))
+def search_captions(
+    network: Network, regions: Tensor, search: Search, keys: Sequence[int] | None = None
+) -> list[list[Said]]:
+    """Return for each photo of (B, L, D) the finished captions, best first, at most `search.beams` of them.
+
+    `keys`, a number for each photo, part the photos where captions are drawn by chance; without them the photos'
+    places do.
+    """
+    longest = min(search.longest, network.longest)
+    search = replace(search, longest=longest, shortest=min(search.shortest, longest - 1))
+    if search.temperature > 0:
+        return nucleus_search(network, regions, search, range(len(regions)) if keys is None else keys)
     if search.beams == 1:
         return [[said] for said in greedy(network, regions, search)]
     return beam_search(network, regions, search)
@@ -166,8 +205,9 @@ def search_captions(network: Network, regions: Tensor, search: Search) -> list[l
 def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[Said]]:
     """Search with K beams, batched over the photos of (B, L, D); see `search_captions`.
 
-    The photos that are done are dropped. A photo is done when no unfinished caption can still
-    outrank the worst of its K best: log-probabilities only fall, and length is bounded.
+    The photos that are done are dropped. A photo is done when no unfinished caption outranks the worst of its K
+    finished ones at its present length: transformers' default rule. To go on while one still could at full length
+    takes a quarter longer and gave captions no better (LOG.md).
     """
     count, filters = search.beams, filters_for(search)
     photos = list(range(regions.shape[0]))
@@ -178,9 +218,7 @@ def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[
     cache = network.start(regions)
     last = torch.full((len(photos) * count,), START, device=regions.device)  # (B * K,)
     while state.photos:
-        logprobs = network.step(last, cache)  # (B * K, V)
-        for apply in filters:
-            logprobs = apply(logprobs, state.tokens.flatten(0, 1))
+        logprobs = allowed(filters, network.step(last, cache), state.tokens.flatten(0, 1))  # (B * K, V)
         rows = _advance(state, logprobs.reshape(-1, count, logprobs.shape[-1]), search)
         kept = _drop_done(state, search)
         if len(kept) < len(rows):
@@ -213,8 +251,10 @@ def _keep_finished(state: _Beams, totals: Tensor, beams: Tensor, tokens: Tensor)
 
 def _drop_done(state: _Beams, search: Search) -> Tensor:
     """Drop the photos that are done; return the indexes of the others."""
-    best_left = state.totals[:, 0].tolist()
-    done = [_is_done(state.finished[photo], best_left[number], search) for number, photo in enumerate(state.photos)]
+    best_left, length = state.totals[:, 0].tolist(), state.tokens.shape[2]
+    done = [
+        _is_done(state.finished[photo], best_left[number], length, search) for number, photo in enumerate(state.photos)
+    ]
     kept = torch.tensor(
         [number for number, over in enumerate(done) if not over], dtype=torch.long, device=state.totals.device
     )
@@ -223,14 +263,14 @@ def _drop_done(state: _Beams, search: Search) -> Tensor:
     return kept
 
 
-def _is_done(finished: list[Said], best_left: float, search: Search) -> bool:
+def _is_done(finished: list[Said], best_left: float, length: int, search: Search) -> bool:
     if best_left < IMPOSSIBLE / 2:
         return True
     if len(finished) < search.beams:
         return False
     worst = _best(finished, search)[-1]
-    reachable = rank(best_left, search.longest, search.length_power)
-    return rank(worst.logprob, len(worst.tokens) + 1, search.length_power) >= reachable
+    reached = rank(best_left, length, search.length_power)
+    return rank(worst.logprob, len(worst.tokens) + 1, search.length_power) >= reached
 
 
 def _best(finished: list[Said], search: Search) -> list[Said]:
@@ -248,9 +288,7 @@ def greedy(network: Network, regions: Tensor, search: Search) -> list[Said]:
     last, totals = torch.full((count,), START, device=regions.device), torch.zeros(count, device=regions.device)
     ended = torch.zeros(count, dtype=torch.bool, device=regions.device)
     while not bool(ended.all()):
-        logprobs = network.step(last, cache)  # (B, V)
-        for apply in filters:
-            logprobs = apply(logprobs, tokens)
+        logprobs = allowed(filters, network.step(last, cache), tokens)  # (B, V)
         best, last = logprobs.max(1)  # each (B,)
         totals = totals + torch.where(ended, 0.0, best)
         last = torch.where(ended, END, last)
@@ -259,36 +297,70 @@ def greedy(network: Network, regions: Tensor, search: Search) -> list[Said]:
     return [Said(_until_end(row), total) for row, total in zip(tokens.tolist(), totals.tolist(), strict=True)]
 
 
-def sample(network: Network, regions: Tensor, count: int, longest: int, top_p: float = 1.0) -> Tensor:
-    """Draw `count` captions for each photo of (B, L, D) by chance, from torch's global generator.
+def nucleus_search(network: Network, regions: Tensor, search: Search, keys: Sequence[int]) -> list[list[Said]]:
+    """Draw K captions by chance for each photo of (B, L, D); see `search_captions`.
 
-    Returns (B, count, S) ids with the end token, padded after it. Below 1, `top_p` leaves out the unlikeliest words
-    (nucleus sampling, Holtzman et al. 2020, arXiv 1904.09751).
+    Words are drawn from the nucleus: the likeliest ones whose chances add up to `top_p` (Holtzman et al. 2020,
+    arXiv 1904.09751). A caption that is drawn twice is returned once; its log-probability is the network's own,
+    without temperature.
     """
-    cache, rows = network.start(regions), regions.shape[0] * count
-    last = torch.full((rows,), START, device=regions.device)
-    said, ended = [], torch.zeros(rows, dtype=torch.bool, device=regions.device)
-    for _ in range(min(longest, network.longest)):
-        chances = _nucleus(forbid([PADDING, START, UNKNOWN])(network.step(last, cache), last).exp(), top_p)
-        last = torch.where(ended, PADDING, _draw(chances))  # (B * count,)
-        said.append(last)
+    shape = (search.beams, search.longest)
+    numbers = [np.random.default_rng([search.seed, key]).random(shape, np.float32) for key in keys]
+    points = torch.from_numpy(np.concatenate(numbers)).to(regions.device)  # (B * K, longest)
+    steps = (points[:, place : place + 1] for place in range(search.longest))
+    tokens, totals = _draw_captions(network, regions, steps, search)  # (B * K, S), (B * K,)
+    drawn = [Said(_until_end(row), total) for row, total in zip(tokens.tolist(), totals.tolist(), strict=True)]
+    some = (drawn[first : first + search.beams] for first in range(0, len(drawn), search.beams))
+    return [_best(list({said.tokens: said for said in photo}.values()), search) for photo in some]
+
+
+def sample(network: Network, regions: Tensor, count: int, longest: int, top_p: float = 1.0) -> Tensor:
+    """Draw `count` captions for each photo of (B, L, D) by chance, from torch's global generator, with no rule kept.
+
+    Returns (B, count, S) ids with the end token, padded after it: what training learns from.
+    """
+    rows, longest = regions.shape[0] * count, min(longest, network.longest)
+    steps = (torch.rand(rows, 1, device=regions.device) for _ in range(longest))
+    free = Search(count, longest=longest + 1, shortest=0, no_repeat=0, temperature=1.0, top_p=top_p)
+    tokens, _ = _draw_captions(network, regions, steps, free)
+    return tokens.reshape(len(regions), count, -1)  # (B, count, S)
+
+
+def _draw_captions(network: Network, regions: Tensor, steps: Iterable[Tensor], search: Search) -> tuple[Tensor, Tensor]:
+    """Draw a word for each caption from each step's random numbers, (B * K, 1) in 0..1, till all have ended.
+
+    Returns the ids, (B * K, S) with the end token, padded after it, and the captions' log-probabilities, (B * K,).
+    """
+    filters, cache = filters_for(search), network.start(regions)
+    rows = len(regions) * search.beams
+    last, totals = torch.full((rows,), START, device=regions.device), torch.zeros(rows, device=regions.device)
+    tokens = torch.empty(rows, 0, dtype=torch.long, device=regions.device)  # (B * K, S)
+    ended = torch.zeros(rows, dtype=torch.bool, device=regions.device)
+    for points in steps:
+        logprobs = allowed(filters, network.step(last, cache), tokens)  # (B * K, V)
+        chances = _nucleus((logprobs / search.temperature).softmax(1), search.top_p)  # (B * K, V)
+        last = torch.where(ended, PADDING, _draw(chances, points))  # (B * K,)
+        totals = totals + torch.where(ended, 0.0, logprobs.gather(1, last[:, None])[:, 0])
+        tokens = torch.cat([tokens, last[:, None]], 1)  # (B * K, S + 1)
         ended = ended | (last == END)
         if bool(ended.all()):
             break
-    return torch.stack(said, 1).reshape(-1, count, len(said))  # (B, count, S)
+    return tokens, totals
 
 
-def _draw(chances: Tensor) -> Tensor:
-    """Draw one word a row of (rows, V) chances: (rows,); one random number a row, where multinomial takes V."""
+def _draw(chances: Tensor, points: Tensor) -> Tensor:
+    """Draw one word a row of (rows, V) chances by the random numbers (rows, 1) in 0..1: (rows,)."""
     sums = chances.cumsum(1)
-    point = torch.rand(len(sums), 1, device=sums.device) * sums[:, -1:]
-    return torch.searchsorted(sums, point, right=True).clamp(max=sums.shape[1] - 1)[:, 0]
+    total = sums[:, -1:]  # a point that is rounded up to it would draw a word that has no chance
+    below = torch.minimum(points * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(sums, below, right=True)[:, 0]
 
 
 def _nucleus(chances: Tensor, top_p: float) -> Tensor:
+    """Keep of (rows, V) chances the highest whose sum reaches `top_p` of the whole; set the others to 0."""
     if top_p >= 1.0:
         return chances
-    ordered, places = chances.sort(dim=1, descending=True)
+    ordered, places = chances.sort(dim=1, descending=True, stable=True)
     outside = ordered.cumsum(1) - ordered > top_p * ordered.sum(1, keepdim=True)
     return chances.scatter(1, places, ordered.masked_fill(outside, 0.0))
 

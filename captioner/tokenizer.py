@@ -48,16 +48,16 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
-        """Read a file that `save` wrote; raise ModelError where it cannot be one."""
+        """Read a file that `to_json` was written to; raise ModelError where it cannot be one."""
         try:
             words = [str(word) for word in json.loads(path.read_text(encoding="utf-8"))["words"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"not a vocabulary ({error})", str(path), "fetch the model again") from error
         return cls(words)
 
-    def save(self, path: Path) -> None:
-        """Write the words as JSON, without the special ones."""
-        path.write_text(json.dumps({"words": self.words[len(SPECIAL) :]}, indent=0) + "\n", encoding="utf-8")
+    def to_json(self) -> str:
+        """Return what `load` reads: the words as JSON, without the special ones."""
+        return json.dumps({"words": self.words[len(SPECIAL) :]}, indent=0) + "\n"
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a caption's words, `UNKNOWN` for words outside, without start and end."""

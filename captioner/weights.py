@@ -6,6 +6,8 @@ A captioner is a folder: `model.safetensors` (encoder and Transformer, half prec
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,33 @@ def read_config(folder: Path) -> dict[str, Any]:
     if version != FORMAT:
         raise ModelError(f"layout {version}, and this program reads {FORMAT}", str(path), "update image-narrator")
     return config
+
+
+def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files so that a kill leaves each one whole, old or new: all under other names first, then renamed in order.
+
+    What must fit together is told apart by the hashes in the last of them (see `check_files`).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        with (folder / f"{name}.part").open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    for name in contents:
+        (folder / f"{name}.part").replace(folder / name)
+
+
+def check_files(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ModelError where a file is not the one that `config.json` was written with: a kill came between two."""
+    for name, wanted in config.get("sha256", {}).items():
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError("a file of the captioner is missing", str(folder / name), "fetch it again") from error
+        if found != wanted:
+            mend = "go on with its training, or fetch it again"
+            raise ModelError("not the file that config.json was written with", str(folder / name), mend)
 
 
 def digest_folder(folder: Path) -> str:

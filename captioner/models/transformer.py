@@ -254,7 +254,10 @@ class TransformerCaptioner(nn.Module):
     def start(self, regions: Tensor) -> DecoderCache:
         """Begin to decode photos (B, L, D): encode them once for all captions and all tokens."""
         memory = self.encode(regions)
-        return DecoderCache([layer.cross.keys_values(memory) for layer in self._layers], [None] * len(self._layers))
+        shared = [layer.cross.keys_values(memory) for layer in self._layers]
+        # Laid out for the products once, or each of them would copy all regions at every step.
+        laid_out = [(keys.contiguous(), values.contiguous()) for keys, values in shared]
+        return DecoderCache(laid_out, [None] * len(self._layers))
 
     def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
         """Say one more token of each caption, (B * C,), and get the log-probabilities of the next, (B * C, V)."""

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from make_tiny_captioner import tiny_bundle
 from PIL import Image
 
+from captioner import train
 from captioner.dataset import assert_apart, find_data, read_coco, read_kaggle, read_karpathy, read_token_file
 from captioner.errors import DataError
+from captioner.tokenizer import SPECIAL
 
 
 def photo_bytes(value: int = 90) -> bytes:
@@ -186,6 +189,123 @@ def test_karpathys_splits_leave_the_test_photos_alone(tmp_path: Path):
 
     assert [one.name for one in data.train] == ["1.jpg", "2.jpg"]
     assert [one.name for one in data.dev] == ["3.jpg"]
+
+
+def karpathy(folder: Path, *photos: dict[str, str]) -> Path:
+    """Write Karpathy's file with one caption a photo."""
+    images = [{**photo, "sentences": [{"raw": f"photo {photo['filename']}"}]} for photo in photos]
+    (folder / "dataset_coco.json").write_text(json.dumps({"images": images}), encoding="utf-8")
+    return folder
+
+
+def test_karpathys_coco_photos_are_found_in_the_folders_its_file_names(tmp_path: Path):
+    put_photos(tmp_path / "train2014", "1.jpg")
+    put_photos(tmp_path / "val2014", "2.jpg", "3.jpg")
+    karpathy(
+        tmp_path,
+        {"filepath": "train2014", "filename": "1.jpg", "split": "train"},
+        {"filepath": "val2014", "filename": "2.jpg", "split": "restval"},
+        {"filepath": "val2014", "filename": "3.jpg", "split": "val"},
+    )
+
+    data = find_data(tmp_path)
+
+    assert [(one.name, one.file) for one in data.train] == [
+        ("train2014/1.jpg", tmp_path / "train2014" / "1.jpg"),
+        ("val2014/2.jpg", tmp_path / "val2014" / "2.jpg"),
+    ]
+    assert [one.name for one in data.dev] == ["val2014/3.jpg"]
+    assert data.dev[0].read().shape == (8, 12, 3)
+
+
+def test_karpathys_coco_photos_are_found_in_one_folder_too(tmp_path: Path):
+    put_photos(tmp_path / "images", "1.jpg")
+    karpathy(tmp_path, {"filepath": "train2014", "filename": "1.jpg", "split": "train"})
+
+    assert [one.file for one in find_data(tmp_path).train] == [tmp_path / "images" / "1.jpg"]
+
+
+def test_a_missing_photo_of_karpathys_is_named_with_its_folder(tmp_path: Path):
+    karpathy(tmp_path, {"filepath": "train2014", "filename": "1.jpg", "split": "train"})
+
+    with pytest.raises(DataError, match=r"dataset_coco.json, train2014/1.jpg: a captioned photo is missing; put it"):
+        find_data(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"images": [{"filename": "1.jpg", "split": "train"}]}'])
+def test_a_broken_file_of_karpathys_is_named(tmp_path: Path, content: str):
+    path = tmp_path / "dataset.json"
+    path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"dataset.json: not "):
+        read_karpathy(path, tmp_path)
+
+
+def test_a_photo_of_coco_under_its_two_names_is_one_photo(tmp_path: Path):
+    put_shard(tmp_path, "train", ["000000000042.jpg"], ["000000000042.jpg\tA dog ."])
+    put_shard(tmp_path, "dev", ["COCO_val2014_000000000042.jpg"], ["COCO_val2014_000000000042.jpg\tA dog ."])
+
+    with pytest.raises(DataError, match="000000000042: 1 photos are in train and dev; take it out"):
+        find_data(tmp_path)
+
+
+def test_a_photo_of_two_data_sets_in_train_and_dev_is_refused(tmp_path: Path):
+    put_shard(tmp_path / "mine", "train", ["a.jpg"], ["a.jpg\tA dog ."])
+    put_photos(tmp_path / "flickr8k" / "Images", "a.jpg", "b.jpg")
+    (tmp_path / "flickr8k" / "captions.txt").write_text("image,caption\na.jpg,A dog .\nb.jpg,A cat .\n", "utf-8")
+    (tmp_path / "flickr8k" / "Flickr_8k.devImages.txt").write_text("a.jpg\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match="1 photos are in train and dev"):
+        find_data(tmp_path)
+
+
+def test_photos_of_the_dev_and_test_lists_are_not_learned_from_where_there_is_no_train_list(tmp_path: Path):
+    put_photos(tmp_path / "Images", "a.jpg", "b.jpg", "c.jpg")
+    lines = "\n".join(f"{name}.jpg,A dog ." for name in "abc")
+    (tmp_path / "captions.txt").write_text(f"image,caption\n{lines}\n", encoding="utf-8")
+    (tmp_path / "Flickr_8k.devImages.txt").write_text("b.jpg \n", encoding="utf-8")
+    (tmp_path / "Flickr_8k.testImages.txt").write_text("c.jpg\n", encoding="utf-8")
+
+    data = find_data(tmp_path)
+
+    assert ([one.name for one in data.train], [one.name for one in data.dev]) == (["a.jpg"], ["b.jpg"])
+
+
+def test_a_table_without_its_header_is_named_and_loses_no_caption(tmp_path: Path):
+    put_shard(tmp_path, "train", ["a.jpg"], [])
+    (tmp_path / "captions-train.tsv").write_text("a.jpg\tA dog .\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"captions-train.tsv, line 1: no header; write image<TAB>caption above"):
+        find_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "where"),
+    [
+        ("captions.txt", "image,caption\na.jpg,A dog .\na.jpg, .\n", "captions.txt, line 3"),
+        ("token.txt", "a.jpg#0\tA dog .\na.jpg#1\t\n", "token.txt, line 2"),
+        ("captions-train.tsv", "image\tcaption\na.jpg\t \n", "captions-train.tsv, line 2"),
+        ("dataset.json", '{"images": [{"filename": "a.jpg", "split": "val", "sentences": [{"raw": ""}]}]}',
+         "dataset.json, a.jpg"),
+    ],
+)  # fmt: skip
+def test_a_caption_without_a_word_is_named(tmp_path: Path, name: str, content: str, where: str):
+    put_photos(tmp_path, "a.jpg")
+    (tmp_path / name).write_text(content, encoding="utf-8")
+
+    with pytest.raises(DataError, match=f"{where}: a caption without a word; write the caption or take the line out"):
+        find_data(tmp_path)
+
+
+def test_a_captioner_learns_no_word_of_a_dev_caption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    put_shard(tmp_path, "train", ["a.jpg"], ["a.jpg\tA dog runs ."])
+    put_shard(tmp_path, "dev", ["b.jpg"], ["b.jpg\tA zebra runs ."])
+    monkeypatch.setattr(train, "load_imagenet", lambda _: tiny_bundle().encoder)  # its weights are a package of its own
+
+    bundle = train.new_bundle(find_data(tmp_path), train.Settings(tmp_path, tmp_path / "out", min_count=1))
+
+    assert bundle.tokenizer.words == (*SPECIAL, "a", "dog", "runs")
+    assert bundle.model.config.vocabulary == len(bundle.tokenizer)
 
 
 def test_a_folder_without_captions_says_what_is_looked_for(tmp_path: Path):
