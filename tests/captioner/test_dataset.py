@@ -15,6 +15,7 @@ from captioner import train
 from captioner.dataset import assert_apart, find_data, read_coco, read_kaggle, read_karpathy, read_token_file
 from captioner.errors import DataError
 from captioner.tokenizer import SPECIAL
+from captioner.train_settings import Settings
 
 
 def photo_bytes(value: int = 90) -> bytes:
@@ -302,7 +303,7 @@ def test_a_captioner_learns_no_word_of_a_dev_caption(tmp_path: Path, monkeypatch
     put_shard(tmp_path, "dev", ["b.jpg"], ["b.jpg\tA zebra runs ."])
     monkeypatch.setattr(train, "load_imagenet", lambda _: tiny_bundle().encoder)  # its weights are a package of its own
 
-    bundle = train.new_bundle(find_data(tmp_path), train.Settings(tmp_path, tmp_path / "out", min_count=1))
+    bundle = train.new_bundle(find_data(tmp_path), Settings(tmp_path, tmp_path / "out", min_count=1))
 
     assert bundle.tokenizer.words == (*SPECIAL, "a", "dog", "runs")
     assert bundle.model.config.vocabulary == len(bundle.tokenizer)
