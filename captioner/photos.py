@@ -78,6 +78,7 @@ _MENDS = {
     "corrupt": _COPY_AGAIN,
     "not-an-image": "remove it, or replace it with the image",
     "unsupported-format": _EXPORT,
+    "missing-plugin": _EXPORT,
     "decompression-bomb": "scale it down if it can be trusted",
     "too-large": "export a smaller JPEG of it",
 }
@@ -239,7 +240,7 @@ def _heif_plugin() -> type[ImageFile.ImageFile]:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError:
         mend = "pip install 'image-narrator[heic]', or export it as JPEG"
-        raise _RefusedError("unsupported-format", "HEIC files need a plug-in that is not installed", mend) from None
+        raise _RefusedError("missing-plugin", "HEIC files need a plug-in that is not installed", mend) from None
     plugin: type[ImageFile.ImageFile] = HeifImageFile
     return plugin
 

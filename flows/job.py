@@ -82,6 +82,9 @@ class Job(BaseModel):
     shard_size: int = Field(64, ge=1, le=512, description="Photos that walk through the stages together.")
     limit: int | None = Field(None, ge=1, description="Narrate no more than this many photos, for a trial.")
     overlap: bool = Field(True, description="Caption the next photos while one shard is spoken.")
+    retry: str | None = Field(
+        None, description="Try again what was refused or failed for this reason, or all: what is remembered is not."
+    )
     rehash: bool = Field(False, description="Read every photo again instead of trusting its size and time of change.")
 
 

@@ -35,7 +35,8 @@ def narrate(shards: Iterable[Shard], stages: "Stages", to_do: int, call: Call, w
     def walk(lane: "Lane", shard: Shard) -> None:
         for name, stage in lane:
             stages.stop.check()
-            call(name, shard.number, partial(stage, shard))
+            with stages.timing_calls():
+                call(name, shard.number, partial(stage, shard))
 
     try:
         for _ in in_lanes(shards, [partial(walk, lane) for lane in stages.lanes()], stages.stop.halt):

@@ -15,6 +15,7 @@ from flows.addresses import is_local
 from flows.inputs import distinct_id
 from flows.manifest import Manifest
 from flows.records import Row, Source, Work
+from flows.schema import LASTING, MISSING_PLUGIN
 from flows.storage import EPOCH, files_below, is_gone, is_same_file, size_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ _DONE_COLUMNS = (
 
 _PLACES = ", ".join("?" * len(_TABLE_COLUMNS))
 
-_CURRENT = """((done.status = 'refused' AND NOT (done.reason = 'unsupported-format' AND can_be_read(done.id)))
+_LASTING = ", ".join(f"'{reason}'" for reason in LASTING)
+
+_CURRENT = f"""((done.status = 'refused' AND NOT (done.reason = '{MISSING_PLUGIN}' AND :plugin))
+    OR (done.status = 'failed' AND done.reason IN ({_LASTING}) AND done.captioner_digest = :captioner
+    AND done.alt_text_digest = :alt_text AND done.voice_digest = :voice AND done.audio_digest = :audio)
     OR (done.status IN ('described', 'decorative') AND done.reason IS NULL
     AND (coalesce(done.words_by, 'captioner') != 'captioner'
     OR (done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text))
@@ -87,8 +92,8 @@ class Digests:
     """Mastering and encoding."""
 
     def caption_holds(self, row: Row) -> bool:
-        """Return whether the caption of `row` is what would be made now."""
-        return bool(row["status"] == "described" and row["captioner_digest"] == self.captioner)
+        """Return whether the caption of `row` is what would be made now; a row that failed later may have one."""
+        return bool(row["caption"] is not None and row["captioner_digest"] == self.captioner)
 
     def words_hold(self, row: Row) -> bool:
         """Return whether the alt text of `row` is what would be made now."""
@@ -116,8 +121,13 @@ class Amounts:
 class Plan:
     """Sources and committed rows side by side; a context manager that removes its scratch file."""
 
-    def __init__(self, manifest: Manifest, digests: Digests, scratch: Path, *, rehash: bool = False) -> None:
-        """Read the manifest's keys into a new scratch file in the folder `scratch`."""
+    def __init__(
+        self, manifest: Manifest, digests: Digests, scratch: Path, *, rehash: bool = False, retry: str | None = None
+    ) -> None:
+        """Read the manifest's keys into a new scratch file in the folder `scratch`.
+
+        `rehash` does every photo again, `retry` those whose row has that reason, or any where it is `all`.
+        """
         self.manifest, self.digests, self.rehash = manifest, digests, rehash
         scratch.mkdir(parents=True, exist_ok=True)
         self._file = scratch / f"plan-{os.getpid()}.sqlite"
@@ -126,12 +136,12 @@ class Plan:
         self._base = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
         self._base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
         self._base.create_function("clip_exists", 1, self._clip_exists)
-        self._base.create_function("can_be_read", 1, _can_be_read)
         self._base.create_function("is_elsewhere", 2, _is_elsewhere)
         self._current = _CURRENT
         if not isinstance(manifest.out, Path):
             self._list_clips(manifest.out / "audio")
-        self._settings = vars(digests) | {"rehash": rehash}
+        self._settings = vars(digests) | {"rehash": rehash, "retry": retry}
+        self._settings["plugin"] = find_spec("pillow_heif") is not None
         self._base.execute("BEGIN")
         rows = manifest.read(_DONE_COLUMNS)
         self._base.executemany(f"INSERT INTO done VALUES ({_PLACES})", (_done(part, row) for part, row in rows))
@@ -242,8 +252,9 @@ class Plan:
 
     def reusable(self, sha256: str) -> Row | None:
         """Return the committed row for the same bytes that saves the most work: with its clip, or only its words."""
-        query = """SELECT part, id, audio_path FROM done WHERE sha256 = :sha256 AND status = 'described'
-            AND captioner_digest = :captioner ORDER BY (alt_text_digest = :alt_text) DESC,
+        query = """SELECT part, id, audio_path FROM done WHERE sha256 = :sha256
+            AND captioner_digest = :captioner AND status IN ('described', 'failed')
+            ORDER BY (audio_path IS NOT NULL) DESC, (alt_text_digest = :alt_text) DESC,
             (voice_digest = :voice AND audio_digest = :audio) DESC, id LIMIT 8"""
         with self._lock:
             found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchall()
@@ -324,7 +335,8 @@ class Plan:
 
     def _to_do(self) -> str:
         return f"""SELECT found.id, done.part FROM found LEFT JOIN done USING (id)
-            WHERE :rehash OR done.id IS NULL OR NOT ({_UNCHANGED}) OR NOT {_TOLD} OR NOT {self._current}"""
+            WHERE :rehash OR done.id IS NULL OR NOT ({_UNCHANGED}) OR NOT {_TOLD} OR NOT {self._current}
+            OR done.reason = :retry OR (:retry = 'all' AND done.reason IS NOT NULL)"""
 
     def _count(self, query: str) -> int:
         count: int = self._base.execute(query, self._settings).fetchone()[0]
@@ -332,11 +344,6 @@ class Plan:
 
     def _clip_exists(self, audio_path: str | None) -> bool:
         return audio_path is not None and bool(size_of(self.manifest.out / audio_path))
-
-
-def _can_be_read(photo_id: str) -> bool:
-    """Return whether a photo that was refused for its format would be read now: an extra may have come."""
-    return photo_id.lower().endswith((".heic", ".heif", ".hif")) and find_spec("pillow_heif") is not None
 
 
 def _is_elsewhere(uri: str, other: str) -> bool:

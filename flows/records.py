@@ -139,10 +139,18 @@ class Summary:
     """Texts that were really spoken and encoded, not taken from a row."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each stage."""
+    called_s: float = 0.0
+    """Seconds from the calls of stages to their returns, all shards together."""
     audio_s: float = 0.0
     """Seconds of sound that this run made."""
     wall_s: float = 0.0
     """Seconds from the first shard's start to the last one's end."""
+
+    @property
+    def orchestration_s(self) -> float:
+        """Seconds that the calls of stages took beside the stages themselves."""
+        return self.called_s - sum(self.stage_seconds.values())
+
     missing: int = 0
     """Rows whose photo is gone."""
     noted: int = 0

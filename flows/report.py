@@ -54,7 +54,8 @@ def count_table(summary: Summary) -> list[dict[str, str | int]]:
 def account(job: Job, summary: Summary, began: datetime) -> dict[str, object]:
     """Return what a run leaves of itself: its settings, which `narrate run --job` takes again, and its numbers."""
     numbers = asdict(summary)
-    del numbers["run_id"], numbers["prefect_is_away"]
+    del numbers["run_id"], numbers["prefect_is_away"], numbers["called_s"]
+    numbers["orchestration_s"] = summary.orchestration_s
     settings = job.model_dump(mode="json")
     settings |= {name: _anywhere(settings[name]) for name in ("photos", "out")}
     return {"run_id": summary.run_id, "began": began.isoformat(), "job": settings} | numbers

@@ -33,7 +33,7 @@ def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
         return row | _trouble("refused", told.refusal.reason, told.refusal.message)
     row |= _photo_columns(told)
     if told.failure is not None:
-        return row | _trouble("failed", *told.failure)
+        return row | _known_columns(told, rooms) | _trouble("failed", *told.failure)
     if work.is_decorative:
         return row | {"status": "decorative", "alt_text": "", "words_by": "table", "needs_review": False}
     audio_path = paths.clip_path(work.source.id, rooms.job.format)
@@ -57,6 +57,14 @@ def _kept_row(row: Row, failure: tuple[str, str], run_id: str, time: datetime) -
 
 def _trouble(status: str, reason: str, message: str) -> Row:
     return {"status": status, "reason": reason, "message": message, "needs_review": True}
+
+
+def _known_columns(work: Work, rooms: Rooms) -> Row:
+    """Return the words of a photo that failed later, and what was to speak them: the next try begins there."""
+    if work.reused is None and work.alt_text is None:
+        return {}
+    tried = {"voice_digest": rooms.digests.voice, "audio_digest": rooms.digests.audio}
+    return _word_columns(work, rooms) | tried
 
 
 def _photo_columns(work: Work) -> Row:

@@ -31,6 +31,7 @@ from flows.plan import Amounts, Plan
 from flows.records import Row, Summary
 from flows.report import account
 from flows.rooms import Rooms
+from flows.schema import REASONS
 from flows.server import TemporaryServer, configured_api_url
 from flows.stages import Stages
 from flows.stopping import Stop
@@ -43,7 +44,7 @@ def dry_run(job: Job) -> tuple[Amounts, Estimate]:
     """Return what `run` would do, without writing anything in the output folder."""
     with tempfile.TemporaryDirectory(prefix="narrate-") as scratch:
         rooms, listing = _prepare(job)
-        with Plan(Manifest(job.out), rooms.digests, Path(scratch), rehash=job.rehash) as plan:
+        with Plan(Manifest(job.out), rooms.digests, Path(scratch), rehash=job.rehash, retry=job.retry) as plan:
             _take_stock(job, plan, listing)
             amounts = plan.amounts()
             return amounts, estimate(job, amounts)
@@ -60,7 +61,7 @@ def run(job: Job, console: Console) -> Summary:
         manifest = Manifest(job.out)
         manifest.renew()
         heal(job.out, manifest)
-        with Plan(manifest, rooms.digests, scratch, rehash=job.rehash) as plan:
+        with Plan(manifest, rooms.digests, scratch, rehash=job.rehash, retry=job.retry) as plan:
             strangers = _take_stock(job, plan, listing)
             if strangers:
                 console.say(f"{job.table}: {strangers} rows fit no photo by their id")
@@ -99,6 +100,8 @@ def _take_stock(job: Job, plan: Plan, listing: Listing) -> int:
 
 
 def _prepare(job: Job) -> tuple[Rooms, Listing]:
+    if job.retry not in (None, "all", *REASONS):
+        raise FlowError(f"there is no reason {job.retry}", "--retry", f"choose one of all, {', '.join(REASONS)}")
     rooms = Rooms(job)
     spoken, written = rooms.voice.language, rooms.captioner_info.language
     if spoken.split("-")[0] != written.split("-")[0]:

@@ -12,8 +12,17 @@ VERSION = 2
 DEAD_LINK = "dead-link"
 """Reason of status `refused` for a symbolic link that leads nowhere."""
 
-FAILURES = ("unreadable", "vanished", "out-of-memory", "model-error", "unspeakable", "bad-audio")
-"""Reasons of status `failed`: we, the disk or the models are at fault; they are tried again at the next run."""
+PASSING = ("unreadable", "vanished", "out-of-memory", "model-error")
+"""Reasons of status `failed` that may pass by themselves: the photo is tried again at the next run."""
+
+LASTING = ("unspeakable", "bad-audio")
+"""Reasons of status `failed` that come again from the same words and voice: tried again once either has changed."""
+
+FAILURES = PASSING + LASTING
+"""Reasons of status `failed`: we, the disk or the models are at fault."""
+
+MISSING_PLUGIN = "missing-plugin"
+"""Reason of status `refused` for a photo that an extra can read: tried again once the extra is there."""
 
 REASONS = (*REFUSALS, DEAD_LINK, *FAILURES)
 """Every value of the column `reason`: a closed list."""
@@ -108,9 +117,11 @@ def migrated(table: pa.Table) -> pa.Table:
 
 
 def _from_1(columns: dict[str, pa.ChunkedArray]) -> dict[str, pa.Array]:
-    """Every alt text of version 1 was the captioner's own."""
-    texts = columns["alt_text"].to_pylist()
-    return {"words_by": pa.array([None if text is None else "captioner" for text in texts], pa.string())}
+    """Every alt text of version 1 was the captioner's own, and a missing plug-in had no reason of its own."""
+    writers = [None if text is None else "captioner" for text in columns["alt_text"].to_pylist()]
+    told = zip(columns["reason"].to_pylist(), columns["message"].to_pylist(), strict=True)
+    reasons = [MISSING_PLUGIN if "need a plug-in" in (message or "") else reason for reason, message in told]
+    return {"words_by": pa.array(writers, pa.string()), "reason": pa.array(reasons, pa.string())}
 
 
 _STEPS: dict[int, Callable[[dict[str, pa.ChunkedArray]], dict[str, pa.Array]]] = {1: _from_1}

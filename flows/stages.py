@@ -1,8 +1,10 @@
 """The stages of a shard: each calls a room for what is still open, and holds no logic of its own."""
 
 import errno
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +56,7 @@ class Stages:
     """Told after each batch: the stage, and how many photos it has behind it."""
     _underway: dict[str, Work] = field(default_factory=dict)
     """By hash, the photo that the others with the same bytes wait for, until its row is committed."""
+    _count: threading.Lock = field(default_factory=threading.Lock)
 
     def lanes(self) -> list[Lane]:
         """Return the stages in order, lane by lane; all of them in one lane where shards are not to overlap."""
@@ -75,12 +78,12 @@ class Stages:
         for batch in self._batches(
             "features", _open_works(shard, lambda work: not work.reuses_caption and work.alt_text is None)
         ):
-            _one_by_one_where_it_fails(batch, self._encode)
+            _halved_where_it_fails(batch, self._encode)
 
     def captions(self, shard: Shard) -> None:
         """Decode features to captions."""
         for batch in self._batches("captions", [work for work in shard.works if work.features is not None]):
-            _one_by_one_where_it_fails(batch, self._decode)
+            _halved_where_it_fails(batch, self._decode)
 
     def alt_text(self, shard: Shard) -> None:
         """Make alt text of captions by the policy."""
@@ -92,7 +95,7 @@ class Stages:
     def speech(self, shard: Shard) -> None:
         """Speak the alt texts that have no clip."""
         for batch in self._batches("speech", _open_works(shard, lambda work: not work.reuses_clip)):
-            _one_by_one_where_it_fails(batch, self._speak)
+            _halved_where_it_fails(batch, self._speak)
 
     def master_and_encode(self, shard: Shard) -> None:
         """Master the waveforms and write them as files out of everyone's sight."""
@@ -118,6 +121,14 @@ class Stages:
         for work in shard.works:
             if work.sha256 is not None and self._underway.get(work.sha256) is work:
                 del self._underway[work.sha256]
+
+    @contextmanager
+    def timing_calls(self) -> Iterator[None]:
+        """Add the time that the block takes to what calling stages took; several lanes do so side by side."""
+        began = perf_counter()
+        yield
+        with self._count:
+            self.summary.called_s += perf_counter() - began
 
     def _timed(self, name: str) -> Stage:
         function: Stage = getattr(self, name.replace(" ", "_"))
@@ -201,9 +212,9 @@ class Stages:
 
     def _look_up_clip(self, work: Work, row: Row) -> None:
         """Find out whether the row's clip says the photo's words as they would be said now, and is whole."""
-        clip = self.rooms.job.out / (row["audio_path"] or "")
-        says_it = work.alt_text is None or work.alt_text.text == row["alt_text"]
-        work.reuses_clip = says_it and self.plan.digests.sound_holds(row) and hash_of(clip) == row["audio_sha256"]
+        path, says_it = row["audio_path"], work.alt_text is None or work.alt_text.text == row["alt_text"]
+        holds = path is not None and says_it and self.plan.digests.sound_holds(row)
+        work.reuses_clip = holds and hash_of(self.rooms.job.out / path) == row["audio_sha256"]
 
     def _settle(self, shard: Shard) -> None:
         """Find again the sound that photos share: shards ahead were committed since it was looked up.
@@ -275,14 +286,14 @@ def _open_remote(address: str, side_px: int) -> Photo | Refusal | OSError | Memo
         return error
 
 
-def _one_by_one_where_it_fails(batch: Sequence[Work], function: Callable[[Sequence[Work]], None]) -> None:
-    """Call `function` on the batch; where a model or the memory fails, on each photo alone: only the culprit fails."""
+def _halved_where_it_fails(batch: Sequence[Work], function: Callable[[Sequence[Work]], None]) -> None:
+    """Call `function` on the batch; where a model or the memory fails, on its halves: only the culprit fails, alone."""
     try:
         function(batch)
     except (OutOfMemoryError, MemoryError, RuntimeError) as error:
         if len(batch) > 1:
-            for work in batch:
-                _one_by_one_where_it_fails([work], function)
+            for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+                _halved_where_it_fails(half, function)
             return
         memory = not isinstance(error, RuntimeError) or "memory" in str(error)
         words = (str(error).splitlines() or ["out of memory"])[0]

@@ -185,7 +185,7 @@ def test_heic_without_its_plug_in_is_refused_with_the_command_that_installs_it(m
     monkeypatch.setitem(sys.modules, "pillow_heif.as_plugin", None)
     refusal = open_photo(FOLDER / "quarters.heic")
 
-    assert refusal.reason == "unsupported-format"
+    assert refusal.reason == "missing-plugin"
     assert "pip install 'image-narrator[heic]'" in refusal.message
 
 
