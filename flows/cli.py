@@ -96,6 +96,17 @@ def doctor() -> None:
     sys.exit(print_findings(examine()))
 
 
+@narrate.command()
+@click.option("--all", "everything", is_flag=True, help="List Coqui's whole catalogue too, fetched or not.")
+@click.option("--fetch", metavar="NAME", help="Fetch a voice of the catalogue: the one command that uses the network.")
+@click.option("--accept-licence", default="", metavar="LICENCE", help="Accept a licence that restricts use.")
+def voices(everything: bool, fetch: str | None, accept_licence: str) -> None:
+    """List the voices that can speak here, with language and licence."""
+    from flows.voices import fetch_voice, print_voices
+
+    sys.exit(fetch_voice(fetch, accept_licence) if fetch else print_voices(everything=everything))
+
+
 def main() -> None:
     """Run the command line; errors come in one line, with a traceback only under --debug."""
     try:

@@ -61,7 +61,10 @@ class Job(BaseModel):
     image_column: str | None = Field(None, description="Column of a table that says where the photo is.")
     format: Format = Field("mp3", description="File format of the clips.")
     captioner: str = Field("narrator-lite", description="Name or folder of the captioner.")
-    voice: str = Field("narrator", description="Name or folder of the voice.")
+    voice: str = Field("narrator", description="Name or folder of the voice, or espeak:LANGUAGE; see narrate voices.")
+    speaker: str = Field("", description="Who speaks, of a voice with several speakers.")
+    language: str = Field("", description="What is spoken, of a voice with several languages, by its own name.")
+    accept_licence: str = Field("", description="Restrictive licences of voices that you accept, divided by commas.")
     policy: str = Field("wcag", description="How alt text is made from a caption: wcag, short-125 or plain.")
     profile: str = Field(
         "streaming", description="Loudness of the clips: streaming (-16 LUFS), ebu-r128 (-23 LUFS), acx or none."

@@ -29,7 +29,7 @@ class Rooms:
         """Find the captioner and the voice by name; raises CaptionerError or SpeechError where there is none."""
         self.job = job
         self.captioner_info = describe(job.captioner)
-        self.voice = resolve_voice(job.voice)
+        self.voice = resolve_voice(job.voice, job.speaker, job.language, job.accept_licence)
         self.delivery = _delivery(job)
         audio = f"{AUDIO_VERSION} {job.format} {job.profile} {job.sample_rate} {_digest_of(job.sign_certificate)}"
         self.digests = Digests(
@@ -58,7 +58,7 @@ class Rooms:
         """The voice, loaded."""
         from speech.speaking import Speaker
 
-        return Speaker.load(self.job.voice, device=self.device)
+        return Speaker.load(self.voice, device=self.device)
 
     def share_cores(self) -> None:
         """Let the models of the calling thread use its share of the cores, where other shards' stages run beside it."""

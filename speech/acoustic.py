@@ -1,4 +1,4 @@
-"""The acoustic model, phoneme characters to log-mel frames: Coqui's `ForwardTTS`, batched rightly.
+"""The acoustic model, characters to mel frames: Coqui's `ForwardTTS` (FastPitch, SpeedySpeech, FastSpeech2), batched.
 
 The library's own `inference` treats the padding of a short text as text; here every text of a batch has its own length,
 masks and frame count, and comes out as it would alone.
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from speech.models import Said, Sound
 from speech.padding import LengthAwarePad, make_batch_safe
 from speech.quiet import quiet_imports
 
@@ -22,10 +23,22 @@ with quiet_imports():
     from TTS.tts.models.forward_tts import ForwardTTS
     from TTS.tts.utils.text.characters import IPAPhonemes
 
-__all__ = ["ForwardTTS", "IPAPhonemes", "batches_are_exact", "build", "predict_mels", "token_ids"]
+__all__ = ["ForwardTTS", "ForwardVoice", "IPAPhonemes", "build", "predict_mels", "token_ids"]
 
-BATCH_SAFE = frozenset({"residual_conv_bn"})
-"""Kinds of encoder and decoder whose padded batches are exact here; texts go one by one through any other."""
+
+class ForwardVoice:
+    """A `ForwardTTS` with its vocoder and its speaker."""
+
+    batches = True
+    frames_a_character = 7
+
+    def __init__(self, model: ForwardTTS, sound: Sound, condition: torch.Tensor | None = None) -> None:
+        """Keep a model that was made batch safe, what makes sound of its mels, and the speaker's (1, D, 1)."""
+        self._model, self._sound, self._condition = model, sound, condition
+
+    def speak(self, said: Said) -> list[torch.Tensor]:
+        """Return a waveform (N,) for each text."""
+        return self._sound(predict_mels(self._model, said.texts, self._condition, said.pace), said.seeds)
 
 
 def build(settings: dict[str, Any]) -> tuple[ForwardTTS, IPAPhonemes]:
@@ -40,32 +53,36 @@ def build(settings: dict[str, Any]) -> tuple[ForwardTTS, IPAPhonemes]:
     return model, characters
 
 
-def batches_are_exact(settings: dict[str, Any]) -> bool:
-    """Return whether a padded batch through such a model gives what each text gives alone."""
-    kinds = {settings["model_args"]["encoder_type"], settings["model_args"]["decoder_type"]}
-    return kinds <= BATCH_SAFE
-
-
 def token_ids(phonemes: str, characters: IPAPhonemes) -> list[int]:
     """Return the (P,) numbers of BOS, each character, EOS; raises KeyError for a character that it does not have."""
     return [characters.bos_id, *(characters.char_to_id(c) for c in phonemes), characters.eos_id]
 
 
 @torch.inference_mode()
-def predict_mels(model: ForwardTTS, texts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """Return a natural-log mel (M, T) for each text of character numbers, each cut at its own length."""
+def predict_mels(
+    model: ForwardTTS, texts: Sequence[Sequence[int]], condition: torch.Tensor | None = None, pace: float = 1.0
+) -> list[torch.Tensor]:
+    """Return a mel (M, T) for each text of character numbers, each cut at its own length.
+
+    `condition` is the speaker's vector (1, D, 1) of a model with several; `pace` is the speed, 1 as trained.
+    """
     device = model.emb.weight.device
     lengths = torch.tensor([len(text) for text in texts], device=device)
     tokens = pad_sequence([torch.tensor(text, device=device) for text in texts], batch_first=True)  # (B, P)
     tokens = _widen(tokens, _least_width(model.encoder))  # (B, P)
     mask = _mask(lengths, tokens.shape[1])  # (B, 1, P)
-    encoded, _, _, _ = model._forward_encoder(tokens, mask)  # (B, D, P)  # noqa: SLF001 - `inference` cannot batch
-    durations = model.format_durations(model.duration_predictor(encoded, mask), mask) * mask  # (B, 1, P)
+    encoded, _, _, _ = model._forward_encoder(tokens, mask, condition)  # (B, D, P)  # noqa: SLF001
+    durations = _durations(model, model.duration_predictor(encoded, mask), pace) * mask  # (B, 1, P)
     if model.use_pitch:
         encoded = encoded + model.pitch_emb(model.pitch_predictor(encoded, mask))
-    if model.use_energy:
+    if model.args.use_energy:
         encoded = encoded + model.energy_emb(model.energy_predictor(encoded, mask))
     return _decode(model, encoded, durations[:, 0].long())
+
+
+def _durations(model: ForwardTTS, logarithms: torch.Tensor, pace: float) -> torch.Tensor:
+    """Return whole frames, at least one, from the logarithms of durations, as the model's `format_durations` does."""
+    return torch.round(((torch.exp(logarithms) - 1) * model.length_scale / pace).clamp_min(1.0))
 
 
 def _decode(model: ForwardTTS, encoded: torch.Tensor, durations: torch.Tensor) -> list[torch.Tensor]:

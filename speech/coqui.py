@@ -1,105 +1,95 @@
 """Sentences to waveforms through Coqui's models; loads once, batches, prints nothing.
 
-Letters: B sentences, P phoneme characters, M mel bands, T frames, N samples.
+Letters: B sentences, P characters, N samples.
 """
 
+import hashlib
+import logging
 import threading
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from array import array
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from speech import acoustic, vocoder
-from speech.errors import UnspeakableError, VoiceError
-from speech.phonemes import Phonemizer
-from speech.voices import ACOUSTIC, VOCODER, read_config
+from speech.errors import VoiceError
+from speech.models import Model, Said
+from speech.records import Voice
+
+log = logging.getLogger(__name__)
 
 BATCH_FRAMES = 2400
-"""Mel frames (28 s of sound) that go through the models together on a GPU: bounds the memory."""
-FRAMES_A_CHARACTER = 6
-"""For planning batches before the durations are known."""
+"""Frames (28 s of sound at 22,050 Hz) that go through the models together on a GPU: bounds the memory."""
 
 
-class Engine:
+class CoquiEngine:
     """A voice in memory. Its methods may be called from several threads; they take turns."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
-        """Load the models of a voice folder; raises `VoiceError` where its files do not fit together."""
-        config = read_config(folder)
+    def __init__(
+        self, model: Model, spell: Callable[[str], list[int]], device: torch.device, batch_frames: int | None = None
+    ) -> None:
+        """Keep a loaded model and what spells its sentences; `batch_frames` is the budget of a batch, 0 for one by one.
+
+        Without it a GPU gets batches and a CPU gets one sentence at a time: one fills its cores already, and so not a
+        bit of a clip depends on its neighbours (LOG.md has the figures).
+        """
+        self._model, self._spell = model, spell
         self._lock = threading.Lock()
-        self._device = torch.device(device)
-        self._phonemizer = Phonemizer()
-        try:
-            self._acoustic, self._characters = acoustic.build(config["acoustic"])
-            self._vocoder = vocoder.build(config["vocoder"])
-            _fill(self._acoustic, folder / ACOUSTIC)
-            _fill(self._vocoder, folder / VOCODER)
-        except (KeyError, TypeError, RuntimeError, ValueError, SafetensorError, NotImplementedError) as error:
-            raise VoiceError(
-                f"its weights and settings do not fit: {_first_line(error)}",
-                where=str(folder),
-                mend="take the whole folder of the voice anew",
-            ) from error
-        self._acoustic.to(self._device).eval()
-        self._vocoder = vocoder.settle(self._vocoder, self._device)
-        self._reach = vocoder.reach_frames(config["vocoder"])
-        self._exact = acoustic.batches_are_exact(config["acoustic"])
+        budget = (0 if device.type == "cpu" else BATCH_FRAMES) if batch_frames is None else batch_frames
+        self._budget = budget if model.batches else 0
+
+    @classmethod
+    def load(cls, voice: Voice, device: str = "cpu", batch_frames: int | None = None) -> "CoquiEngine":
+        """Load a voice folder of ours or of Coqui's; raises `VoiceError` where its files do not fit together."""
+        place = torch.device(device)
+        if voice.engine == "narrator":
+            from speech import built_in
+
+            model, spell = built_in.load(voice.folder, place)
+        elif voice.engine == "coqui":
+            from speech import coqui_loading
+
+            model, spell = coqui_loading.load(voice, place)
+        else:
+            raise VoiceError(f"{voice.engine} is no engine of Coqui's", where=voice.name, mend="choose another voice")
+        if not model.batches:
+            log.info("%s: sentences go through this model one by one", voice.name)
+        return cls(model, spell, place, batch_frames)
 
     def tokens(self, sentence: str) -> list[int]:
         """Return the character numbers (P,) of a sentence; raises `UnspeakableError` where the voice cannot say it."""
         with self._lock:
-            phonemes = self._phonemizer(sentence)
-        known = [c for c in phonemes if c in self._characters.vocab]
-        if not any(c.isalpha() for c in known):
-            raise UnspeakableError(
-                "the voice knows none of its sounds", where=repr(sentence[:60]), mend="write it in English words"
-            )
-        unknown = sorted(set(phonemes) - set(known))
-        if unknown:
-            raise UnspeakableError(
-                f"the voice does not know the sounds {' '.join(unknown)}",
-                where=repr(sentence[:60]),
-                mend="spell the word another way",
-            )
-        return acoustic.token_ids(phonemes, self._characters)
+            return self._spell(sentence)
 
-    def speak(self, texts: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+    def speak(self, texts: Sequence[Sequence[int]], attempt: int = 0, pace: float = 1.0) -> list[NDArray[np.float32]]:
         """Return the waveform (N,) of each sentence of character numbers, in order.
 
-        A GPU gets batches of like length. A CPU gets one sentence at a time: one fills its cores already, and so not a
-        bit of a clip depends on its neighbours, though the vocoder runs in bfloat16 there (LOG.md has the figures).
+        A voice that draws noise draws each sentence's from its own characters, so neighbours do not change it; another
+        `attempt` gives other noise. A `pace` below 1 is slower.
         """
-        alone = self._device.type == "cpu" or not self._exact
         waves: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
+        per_character = self._model.frames_a_character
         with self._lock:
-            for batch in plan_batches([len(text) for text in texts], 0 if alone else BATCH_FRAMES):
-                mels = acoustic.predict_mels(self._acoustic, [texts[k] for k in batch])
-                for k, wave in zip(batch, vocoder.synthesise(self._vocoder, mels, self._reach), strict=True):
-                    waves[k] = wave.cpu().numpy()
+            for batch in plan_batches([len(text) * per_character for text in texts], self._budget):
+                chosen = [texts[k] for k in batch]
+                said = Said(chosen, [seed_of(text, attempt) for text in chosen], pace)
+                for k, wave in zip(batch, self._model.speak(said), strict=True):
+                    waves[k] = wave.float().cpu().numpy()
         return waves
 
 
-def plan_batches(lengths: Sequence[int], budget_frames: int) -> list[list[int]]:
+def plan_batches(frames: Sequence[int], budget_frames: int) -> list[list[int]]:
     """Return the indices of the texts in batches of like length, within the frame budget or of one text."""
     batches: list[list[int]] = []
-    for k in sorted(range(len(lengths)), key=lambda k: (lengths[k], k)):
-        if not batches or (len(batches[-1]) + 1) * lengths[k] * FRAMES_A_CHARACTER > budget_frames:
+    for k in sorted(range(len(frames)), key=lambda k: (frames[k], k)):
+        if not batches or (len(batches[-1]) + 1) * frames[k] > budget_frames:
             batches.append([])
         batches[-1].append(k)
     return batches
 
 
-def _fill(model: torch.nn.Module, path: Path) -> None:
-    """Load the weights of `path` (any float precision) into `model` in single precision."""
-    weights: dict[str, Any] = load_file(path)
-    model.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in weights.items()})
-
-
-def _first_line(error: Exception) -> str:
-    """Return the first line of an error's words."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+def seed_of(text: Sequence[int], attempt: int) -> int:
+    """Return where the noise of a text of character numbers comes from: the same text, the same sound."""
+    digest = hashlib.sha256(array("l", [attempt, *text]).tobytes()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

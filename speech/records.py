@@ -23,6 +23,14 @@ class Voice:
     """Digest of its weights and settings, 16 hex digits."""
     folder: Path
     """Where its files lie."""
+    engine: str = "narrator"
+    """What speaks it: `narrator` (our own folders), `coqui` (Coqui's) or `espeak`."""
+    speaker: str = ""
+    """Who speaks, of a voice with several speakers."""
+    spoken_as: str = ""
+    """The engine's own name of the language."""
+    vocoder_folder: Path | None = None
+    """Where the vocoder lies that the catalogue gives the voice."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from speech import mastering
 from speech.checks import check_speech
-from speech.coqui import Engine
 from speech.encoding import FORMATS, Delivery, Labels, write_clip
+from speech.engines import Engine, load_engine
 from speech.errors import SpeechError
 from speech.mastering import PROFILES
 from speech.records import Clip, Spoken, Voice, Waveform
@@ -37,10 +37,10 @@ class Speaker:
         self._engine = engine
 
     @classmethod
-    def load(cls, name_or_folder: str = "narrator", device: str = "cpu") -> "Speaker":
-        """Load a built-in voice or a local folder; raises `VoiceError` where there is none or it is damaged."""
-        voice = resolve_voice(name_or_folder)
-        return cls(voice, Engine(voice.folder, device))
+    def load(cls, voice: Voice | str = "narrator", device: str = "cpu") -> "Speaker":
+        """Load a voice, or the one of a name or folder; raises `VoiceError` where there is none or it is damaged."""
+        voice = resolve_voice(voice) if isinstance(voice, str) else voice
+        return cls(voice, load_engine(voice, device))
 
     def speak(self, texts: Sequence[str]) -> list[Spoken | SpeechError]:
         """Return for each text, in order, its waveform or the error that says why it cannot be spoken.

@@ -21,7 +21,7 @@ with quiet_imports():
     from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 
 __all__ = ["UNIVERSAL_V1", "HifiganGenerator", "as_images", "build", "fastest_precision", "from_original"]
-__all__ += ["reach_frames", "settle", "synthesise", "universal"]
+__all__ += ["reach_frames", "synthesise", "universal"]
 
 UNIVERSAL_V1: dict[str, Any] = {
     "in_channels": 80,
@@ -129,12 +129,6 @@ def fastest_precision(device: torch.device) -> torch.dtype:
     """
     native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001 - no public question
     return torch.bfloat16 if native else torch.float32
-
-
-def settle(generator: HifiganGenerator, device: torch.device) -> HifiganGenerator:
-    """Move the generator to the device, in the layout and the precision that are the quickest there."""
-    generator.to(device, fastest_precision(device)).eval()
-    return as_images(generator) if device.type == "cpu" else generator
 
 
 @torch.inference_mode()

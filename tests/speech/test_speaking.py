@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from speech import acoustic, vocoder
-from speech.coqui import Engine, plan_batches
+from speech import acoustic
+from speech.coqui import CoquiEngine, plan_batches
 from speech.errors import UnspeakableError, VoiceError
 from speech.records import Spoken, Waveform
 from speech.speaking import Speaker
+from speech.voices import resolve_voice
 
 SHORT_AND_LONG = [
     "I",
@@ -35,31 +37,30 @@ def test_neighbours_change_not_a_bit_of_a_clip(speaker: Speaker):
         assert np.array_equal(waveform(speaker.speak([text])[0]).samples, among_others.samples)
 
 
-def test_a_padded_batch_gives_what_each_text_gives_alone(tiny_voice_folder: Path):
-    engine = Engine(tiny_voice_folder)
-    generator = engine._vocoder.float()
-    texts = [engine.tokens(text) for text in SHORT_AND_LONG]
-    mels = acoustic.predict_mels(engine._acoustic, texts)
-    waves = vocoder.synthesise(generator, mels, engine._reach)
-    for text, wave in zip(texts, waves, strict=True):
-        alone = vocoder.synthesise(generator, acoustic.predict_mels(engine._acoustic, [text]), engine._reach)[0]
-        assert alone.shape == wave.shape
-        assert (alone - wave).abs().max() < 1e-3
+@pytest.fixture(scope="module")
+def engine(tiny_voice_folder: Path) -> CoquiEngine:
+    return CoquiEngine.load(resolve_voice(str(tiny_voice_folder)))
 
 
-def test_padding_would_be_heard_without_the_lengths(tiny_voice_folder: Path):
-    engine = Engine(tiny_voice_folder)
+@pytest.fixture(scope="module")
+def acoustic_model(tiny_voice_folder: Path) -> acoustic.ForwardTTS:
+    settings = json.loads((tiny_voice_folder / "config.json").read_text())["acoustic"]
+    model, _ = acoustic.build(settings)
+    model.load_state_dict(load_file(tiny_voice_folder / "model.safetensors"))
+    return model.eval()
+
+
+def test_padding_would_be_heard_without_the_lengths(engine: CoquiEngine, acoustic_model: acoustic.ForwardTTS):
     short, long = engine.tokens("A dog runs."), engine.tokens(SHORT_AND_LONG[2])
-    alone = acoustic.predict_mels(engine._acoustic, [short])[0]
-    padded = engine._acoustic.inference(torch.tensor([short + [0] * (len(long) - len(short))]))["model_outputs"][0].T
+    alone = acoustic.predict_mels(acoustic_model, [short])[0]
+    padded = acoustic_model.inference(torch.tensor([short + [0] * (len(long) - len(short))]))["model_outputs"][0].T
     assert (alone - padded[:, : alone.shape[1]]).abs().max() > 1e-3
 
 
-def test_the_librarys_own_inference_agrees_for_one_text(tiny_voice_folder: Path):
-    engine = Engine(tiny_voice_folder)
+def test_the_librarys_own_inference_agrees_for_one_text(engine: CoquiEngine, acoustic_model: acoustic.ForwardTTS):
     tokens = engine.tokens(SHORT_AND_LONG[2])
-    ours = acoustic.predict_mels(engine._acoustic, [tokens])[0]
-    theirs = engine._acoustic.inference(torch.tensor([tokens]))["model_outputs"][0].T
+    ours = acoustic.predict_mels(acoustic_model, [tokens])[0]
+    theirs = acoustic_model.inference(torch.tensor([tokens]))["model_outputs"][0].T
     assert ours.shape == theirs.shape
     assert (ours - theirs).abs().max() < 1e-4
 
@@ -92,8 +93,7 @@ def test_a_text_of_two_thousand_characters_is_spoken(speaker: Speaker):
     assert waveform(speaker.speak(["A brown dog sits on the wet grass, " * 58])[0]).duration_s > 60
 
 
-def test_numbers_are_spoken_as_words(tiny_voice_folder: Path):
-    engine = Engine(tiny_voice_folder)
+def test_numbers_are_spoken_as_words(engine: CoquiEngine):
     assert engine.tokens("3 dogs") == engine.tokens("three dogs")
     assert engine.tokens("It costs $3.50.") == engine.tokens("It costs three dollars and fifty cents.") or (
         len(engine.tokens("It costs $3.50.")) > len(engine.tokens("It costs."))

@@ -1,0 +1,66 @@
+"""Loads a voice folder of ours: Coqui's `ForwardTTS` and HiFi-GAN with our own phonemes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from speech import acoustic, vocoder
+from speech.acoustic import IPAPhonemes
+from speech.errors import UnspeakableError, VoiceError
+from speech.hifigan import LIBRARY_PADDING, Hifigan
+from speech.models import Model
+from speech.phonemes import Phonemizer
+from speech.voices import ACOUSTIC, VOCODER, read_config
+
+
+def load(folder: Path, device: torch.device) -> tuple[Model, Callable[[str], list[int]]]:
+    """Return the model and what makes character numbers of a sentence; raises `VoiceError` where files do not fit."""
+    config = read_config(folder)
+    try:
+        model, characters = acoustic.build(config["acoustic"])
+        generator = vocoder.build(config["vocoder"])
+        _fill(model, folder / ACOUSTIC)
+        _fill(generator, folder / VOCODER)
+    except (KeyError, TypeError, RuntimeError, ValueError, SafetensorError, NotImplementedError) as error:
+        raise VoiceError(
+            f"its weights and settings do not fit: {(str(error).splitlines() or [type(error).__name__])[0][:160]}",
+            where=str(folder),
+            mend="take the whole folder of the voice anew",
+        ) from error
+    sound = Hifigan(generator, device, LIBRARY_PADDING)
+    return acoustic.ForwardVoice(model.to(device).eval(), sound), Speller(characters)
+
+
+class Speller:
+    """A sentence to the character numbers that the voice was trained on."""
+
+    def __init__(self, characters: IPAPhonemes) -> None:
+        """Load the lexicon."""
+        self._phonemizer, self._characters = Phonemizer(), characters
+
+    def __call__(self, sentence: str) -> list[int]:
+        """Return the character numbers (P,); raises `UnspeakableError` where the voice cannot say it."""
+        phonemes = self._phonemizer(sentence)
+        known = [c for c in phonemes if c in self._characters.vocab]
+        if not any(c.isalpha() for c in known):
+            raise UnspeakableError(
+                "the voice knows none of its sounds", where=repr(sentence[:60]), mend="write it in English words"
+            )
+        unknown = sorted(set(phonemes) - set(known))
+        if unknown:
+            raise UnspeakableError(
+                f"the voice does not know the sounds {' '.join(unknown)}",
+                where=repr(sentence[:60]),
+                mend="spell the word another way",
+            )
+        return acoustic.token_ids(phonemes, self._characters)
+
+
+def _fill(model: torch.nn.Module, path: Path) -> None:
+    """Load the weights of `path` (any float precision) into `model` in single precision."""
+    weights: dict[str, Any] = load_file(path)
+    model.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in weights.items()})

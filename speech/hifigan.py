@@ -1,0 +1,132 @@
+"""Runs Coqui's HiFi-GAN fast, and exactly in batches: for vocoders and for the decoder inside VITS.
+
+On a processor every tensor is held with the channels last, as its convolutions compute (`vocoder.as_images`).
+Several sentences are laid end to end in one row. Before each convolution everything outside a sentence is set to zero,
+which is what the convolution would find there if the sentence were alone: no padding is computed for, and no sentence
+hears its neighbour.
+Letters: C channels in, T frames, N samples.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from speech.vocoder import HifiganGenerator, as_images, fastest_precision
+
+LIBRARY_PADDING = 5
+"""Frames that the library repeats at both ends before its vocoders; they are cut off again here."""
+
+
+class Hifigan:
+    """A generator in memory, without weight norm."""
+
+    def __init__(
+        self, generator: HifiganGenerator, device: torch.device, padding: int = 0, dtype: torch.dtype | None = None
+    ) -> None:
+        """Take over `generator` (it is changed); `padding` frames are repeated at both ends and cut off again."""
+        remove_weight_norm(generator)
+        self._padding = padding
+        self._dtype = dtype or fastest_precision(device)
+        self._channels_last = device.type == "cpu"
+        self._device = device
+        self._rates = _rates(generator)
+        self._gap = _widest_reach(generator)
+        self.batches = all((up.kernel_size[0] - up.stride[0]) % 2 == 0 for up in generator.ups)
+        if self._channels_last:
+            as_images(generator)
+        self._generator = generator.to(device, self._dtype).eval()
+        self._masks: dict[int, torch.Tensor] = {}
+        for part in (generator.ups, generator.resblocks, generator.conv_post):
+            for module in part.modules():
+                if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
+                    module.register_forward_pre_hook(self._silence_gaps)
+
+    @torch.inference_mode()
+    def __call__(
+        self, frames: Sequence[torch.Tensor], _seeds: Sequence[int] = (), condition: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
+        """Return a waveform (N,) in -1..1 for each sentence's frames (C, T); `condition` is the speaker's (1, D, 1).
+
+        It draws no noise, so it needs no seeds.
+        """
+        padded = [nn.functional.pad(one[None], (self._padding,) * 2, mode="replicate")[0] for one in frames]  # (C, T')
+        if len(padded) > 1 and not self.batches:
+            return [self._run([one], condition)[0] for one in padded]
+        return self._run(padded, condition)
+
+    def _run(self, frames: Sequence[torch.Tensor], condition: torch.Tensor | None) -> list[torch.Tensor]:
+        """Return the waveforms (N,) of frames (C, T') that go through the generator in one row."""
+        starts = _starts([one.shape[1] for one in frames], self._gap)
+        width = starts[-1] + frames[-1].shape[1]
+        row = torch.zeros(1, frames[0].shape[0], width, device=self._device)  # (1, C, W)
+        inside = torch.zeros(width, device=self._device)
+        for start, one in zip(starts, frames, strict=True):
+            row[0, :, start : start + one.shape[1]] = one
+            inside[start : start + one.shape[1]] = 1
+        self._set_masks(inside if len(frames) > 1 else None)
+        sound = self._generator(self._shaped(row), None if condition is None else self._shaped(condition))
+        sound = sound.reshape(-1).float()  # (N of all)
+        hop = sound.shape[0] // width
+        spans = zip(starts, frames, strict=True)
+        cut = [(start + self._padding, start + one.shape[1] - self._padding) for start, one in spans]
+        return [sound[first * hop : last * hop] for first, last in cut]
+
+    def _shaped(self, values: torch.Tensor) -> torch.Tensor:
+        """Return (1, C, W) as the generator takes it: (1, C, 1, W) with the channels last on a processor."""
+        values = values.to(self._device, self._dtype)
+        return values.unsqueeze(2).contiguous(memory_format=torch.channels_last) if self._channels_last else values
+
+    def _set_masks(self, inside: torch.Tensor | None) -> None:
+        """Keep for each width that a tensor takes on its way which of its positions are of a sentence."""
+        self._masks = {}
+        if inside is None:
+            return
+        for rate in self._rates:
+            mask = inside.repeat_interleave(rate).to(self._dtype)  # (W * rate,)
+            self._masks[len(mask)] = mask
+
+    def _silence_gaps(self, _module: nn.Module, values: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        """Set what a convolution takes in to zero between the sentences."""
+        return (values[0] * self._masks[values[0].shape[-1]],) if self._masks else None
+
+
+def remove_weight_norm(model: nn.Module) -> None:
+    """Fold every weight norm in `model` into its weights: the same numbers, computed once."""
+    for module in model.modules():
+        if parametrize.is_parametrized(module):
+            for name in list(module.parametrizations):
+                parametrize.remove_parametrizations(module, name)
+
+
+def _starts(lengths: Sequence[int], gap: int) -> list[int]:
+    """Return where in a row each sentence of so many frames begins, `gap` frames after the one before it."""
+    starts = [0]
+    for length in lengths[:-1]:
+        starts.append(starts[-1] + length + gap)
+    return starts
+
+
+def _rates(generator: HifiganGenerator) -> list[int]:
+    """Return how many positions a frame has before each stage and after the last."""
+    rates = [1]
+    for up in generator.ups:
+        rates.append(rates[-1] * up.stride[0])
+    return rates
+
+
+def _widest_reach(generator: HifiganGenerator) -> int:
+    """Return how many frames to each side the widest single convolution sees."""
+    reach = [3.0]  # the first and the last convolution have seven taps
+    for index, rate in enumerate(_rates(generator)[1:]):
+        up = generator.ups[index]
+        reach.append(up.kernel_size[0] / up.stride[0] * up.stride[0] / rate)
+        blocks = generator.resblocks[index * generator.num_kernels : (index + 1) * generator.num_kernels]
+        reach += [(c.kernel_size[0] - 1) / 2 * c.dilation[0] / rate for c in _convolutions(blocks)]
+    return math.ceil(max(reach))
+
+
+def _convolutions(part: nn.Module) -> Iterator[nn.Conv1d]:
+    return (module for module in part.modules() if isinstance(module, nn.Conv1d))
