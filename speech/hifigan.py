@@ -9,6 +9,7 @@ Letters: C channels in, T frames, N samples.
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -97,7 +98,8 @@ def remove_weight_norm(model: nn.Module) -> None:
     """Fold every weight norm in `model` into its weights: the same numbers, computed once."""
     for module in model.modules():
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):
+            parametrizations: Any = module.parametrizations
+            for name in list(parametrizations):
                 parametrize.remove_parametrizations(module, name)
 
 

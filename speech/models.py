@@ -34,7 +34,7 @@ class Model(Protocol):
 class Sound(Protocol):
     """What makes sound of mels: a vocoder."""
 
-    def __call__(self, mels: Sequence[torch.Tensor], seeds: Sequence[int]) -> list[torch.Tensor]:
+    def __call__(self, mels: Sequence[torch.Tensor], seeds: Sequence[int], /) -> list[torch.Tensor]:
         """Return a waveform (N,) in -1..1 for each mel (M, T)."""
 
 

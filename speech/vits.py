@@ -7,6 +7,8 @@ through the decoder without padding; nothing is cut.
 Letters: B texts, P characters, D channels, T frames, N samples.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
@@ -88,7 +90,7 @@ class VitsVoice:
         said: Said,
     ) -> torch.Tensor:
         """Return logarithms of durations (B, 1, P): the predictor's own reverse pass with each text's own noise."""
-        predictor: nn.Module = self._model.duration_predictor
+        predictor: Any = self._model.duration_predictor
         x = predictor.pre(hidden)  # (B, D, P)
         x = x if speaker is None else x + predictor.cond(speaker)
         x = x if language is None else x + predictor.cond_lang(language)

@@ -61,7 +61,7 @@ def _shared(**more: Any) -> dict[str, Any]:
     """Return what all settings have: a small alphabet, English, and mels that need no rescaling."""
     characters = CharactersConfig(pad="_", eos="&", bos="*", blank=None, characters=LETTERS, punctuations=MARKS)
     settings: dict[str, Any] = {"characters": characters, "use_phonemes": False, "text_cleaner": "basic_cleaners"}
-    return settings | {"languages": ["en"], "audio": BaseAudioConfig(signal_norm=False)} | more
+    return settings | {"languages": ["en"], "audio": BaseAudioConfig(signal_norm=False, do_trim_silence=False)} | more
 
 
 def forward(kind: str = "fast_pitch", encoder: str = "", decoder: str = "", **arguments: Any) -> Any:
@@ -104,12 +104,14 @@ def tacotron() -> Any:
 
 def hifigan() -> Any:
     """Return settings of a HiFi-GAN."""
-    return HifiganConfig(generator_model_params=HIFIGAN, audio=BaseAudioConfig(signal_norm=False))
+    return HifiganConfig(
+        generator_model_params=HIFIGAN, audio=BaseAudioConfig(signal_norm=False, do_trim_silence=False)
+    )
 
 
 def melgan() -> Any:
     """Return settings of a multi-band MelGAN, a vocoder that is not batched."""
-    return MultibandMelganConfig(audio=BaseAudioConfig(signal_norm=False))
+    return MultibandMelganConfig(audio=BaseAudioConfig(signal_norm=False, do_trim_silence=False))
 
 
 def write(folder: Path, config: Any, vocoder: Any = None, *, as_pickle: bool = True) -> Path:

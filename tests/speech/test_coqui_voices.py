@@ -88,16 +88,17 @@ def test_one_sentence_is_what_the_librarys_own_inference_gives(make: ModuleType,
     if case.startswith("VITS"):
         config.model_args.inference_noise_scale = 0.0
     folder = make.write(tmp_path / "voice", config, vocoder)
-    ours = spoken(load(folder), TEXTS)
+    texts = [text for text in TEXTS if len(text) > 1]  # the library's FastPitch fails at a single letter
+    ours = spoken(load(folder), texts)
     with make.quiet_imports():
         from TTS.utils.synthesizer import Synthesizer
 
         files = {"vocoder_checkpoint": str(folder / "vocoder" / "model_file.pth")} if vocoder else {}
         files |= {"vocoder_config": str(folder / "vocoder" / "config.json")} if vocoder else {}
         library = Synthesizer(tts_checkpoint=folder / "model_file.pth", tts_config_path=folder / "config.json", **files)
-        theirs = [np.array(library.tts(text, split_sentences=False), np.float32)[:-10000] for text in TEXTS]
+        theirs = [np.array(library.tts(text, split_sentences=False), np.float32)[:-10000] for text in texts]
     edge = 5 * 256 if vocoder else 0
-    for text, one, other in zip(TEXTS, ours, theirs, strict=True):
+    for text, one, other in zip(texts, ours, theirs, strict=True):
         assert len(one) + 2 * edge == len(other), text
         assert np.abs(one - other[edge : len(other) - edge]).max() < 1e-4, text
 
@@ -135,7 +136,7 @@ def test_a_model_that_is_not_batched_speaks_one_by_one_and_the_log_says_so_once(
 
 
 def test_a_voice_without_a_vocoder_is_made_sound_of_by_rule_the_same_each_time(make: ModuleType, tmp_path: Path):
-    engine = load(make.write(tmp_path / "voice", make.forward()))
+    engine = load(make.write(tmp_path / "voice", make.forward()), batch_frames=0)
     assert np.array_equal(spoken(engine, TEXTS[:2])[1], spoken(engine, TEXTS[1:2])[0])
 
 
