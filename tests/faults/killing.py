@@ -19,7 +19,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 AUDIO_RENAME, PART_RENAME, REVIEW_APPEND, OTHER = "audio rename", "part rename", "review append", "other write"
 WARM = ["captioner.captioning", "speech.speaking", "flows.run", "flows.page", "jinja2", "pyarrow.parquet", "rich.table"]
 

@@ -13,7 +13,7 @@ import pytest
 from deciding import Deciding
 from killing import AUDIO_RENAME, PART_RENAME, REVIEW_APPEND, Forks
 from narrating import make_photos
-from trials import BY_THE_CLOCK, PHOTOS, SHARD_SIZE, Kill, Scenario, Target, draw, in_pairs
+from trials import BY_THE_CLOCK, PHOTOS, SHARD_SIZE, Kill, Scenario, Target, draw, in_fours
 
 TABLE = Path(__file__).parents[2] / "benchmarks" / "faults.csv"
 KILLS = 100
@@ -49,8 +49,8 @@ def test_a_hundred_kills_lose_and_double_nothing(fresh: Scenario):
     louder = fresh.settings | {"profile": "none"}
     anew = Scenario("mastered anew", fresh.forks, fresh.folder, louder, fresh.undisturbed)
     kills = killed_decisions(fresh)
-    for number, pair in enumerate(in_pairs(draw(2 * KILLS, seed=20261121)), start=1):
-        kills += (anew if number % 3 == 0 else fresh).trial(number, pair)
+    for number, four in enumerate(in_fours(draw(2 * KILLS, seed=20261121)), start=1):
+        kills += (anew if number % 3 == 0 else fresh).trial(number, four)
         write_table(kills)
         if len(kills) >= KILLS:
             break

@@ -5,7 +5,7 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,6 @@ def captioned_by_last_run(out: Path) -> int:
     return captioned
 
 
-def in_pairs(targets: Iterable[Target]) -> list[list[Target]]:
-    """Return the targets two by two: the run after a killed one is killed as well."""
-    waiting = iter(targets)
-    return [[first, *[second for second in [next(waiting, None)] if second]] for first in waiting]
+def in_fours(targets: Sequence[Target]) -> list[Sequence[Target]]:
+    """Return the targets four by four: the runs after a killed one are killed as well."""
+    return [targets[start : start + 4] for start in range(0, len(targets), 4)]
