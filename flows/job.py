@@ -84,6 +84,10 @@ class Job(BaseModel):
     )
     shard_size: int = Field(64, ge=1, le=512, description="Photos that walk through the stages together.")
     limit: int | None = Field(None, ge=1, description="Narrate no more than this many photos, for a trial.")
+    keep_raw: bool = Field(
+        False,
+        description="Keep each clip as it was spoken (100 kB), so that another loudness speaks nothing again.",
+    )
     overlap: bool = Field(True, description="Caption the next photos while one shard is spoken.")
     retry: str | None = Field(
         None, description="Try again what was refused or failed for this reason, or all: what is remembered is not."

@@ -39,6 +39,11 @@ def scratch_folder(out: Folder) -> Path:
     return cache / "image-narrator" / hashlib.sha256(str(out).encode()).hexdigest()[:16]
 
 
+def raw_folder(out: Folder) -> Path:
+    """Return the folder of the raw clips that `--keep-raw` keeps, always on a disk."""
+    return scratch_folder(out) / "raw"
+
+
 def lock_path(out: Folder) -> Folder:
     """Return the file that a run holds locked."""
     return state_folder(out) / "lock"

@@ -63,6 +63,8 @@ class Work:
     """Whether `reused` holds for the caption."""
     reuses_clip: bool = False
     """Whether `reused` holds for the clip too."""
+    reuses_raw: bool = False
+    """Whether the sound was kept by an earlier run and is only mastered."""
     features: "Features | None" = None
     """What the encoder made of it; dropped once it is captioned."""
     caption: "Caption | None" = None
@@ -137,6 +139,8 @@ class Summary:
     """Photos that were really captioned, not taken from a row."""
     spoken: int = 0
     """Texts that were really spoken and encoded, not taken from a row."""
+    remastered: int = 0
+    """Clips made of raw sound that an earlier run kept."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each stage."""
     called_s: float = 0.0

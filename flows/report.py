@@ -20,7 +20,8 @@ def tally(summary: Summary, results: Sequence[tuple[Work, Row]]) -> None:
         if row["reason"] is not None:
             summary.reasons[row["reason"]] = summary.reasons.get(row["reason"], 0) + 1
         summary.captioned += work.caption is not None and not work.reuses_caption
-        summary.spoken += work.clip is not None
+        summary.spoken += work.clip is not None and not work.reuses_raw
+        summary.remastered += work.clip is not None and work.reuses_raw
         summary.audio_s += work.clip.duration_s if work.clip is not None else 0.0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from captioner.alt_text import policy_digest
 from captioner.weights import describe
+from flows import paths
 from flows.job import Job
 from flows.plan import Digests
 from speech.encoding import Delivery
@@ -16,6 +17,7 @@ from speech.voices import resolve_voice
 
 if TYPE_CHECKING:
     from captioner.captioning import Captioner
+    from flows.raw import RawClips
     from speech.speaking import Speaker
 
 AUDIO_VERSION = 2
@@ -59,6 +61,13 @@ class Rooms:
         from speech.speaking import Speaker
 
         return Speaker.load(self.voice, device=self.device)
+
+    @cached_property
+    def raw_clips(self) -> "RawClips":
+        """The raw clips that earlier runs kept."""
+        from flows.raw import RawClips
+
+        return RawClips(paths.raw_folder(self.job.out), self.digests.voice)
 
     def share_cores(self) -> None:
         """Let the models of the calling thread use its share of the cores, where other shards' stages run beside it."""

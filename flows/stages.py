@@ -19,6 +19,7 @@ from flows.addresses import is_local, uri_path
 from flows.clips import hash_of, keep_replaced, note_publishing, publish, remove_superseded
 from flows.own import is_decorative, own_alt_text, own_language, own_of
 from flows.plan import Plan
+from flows.raw import rounded
 from flows.records import Row, Shard, Summary, Work
 from flows.report import tally
 from flows.rooms import Rooms
@@ -94,7 +95,13 @@ class Stages:
 
     def speech(self, shard: Shard) -> None:
         """Speak the alt texts that have no clip."""
-        for batch in self._batches("speech", _open_works(shard, lambda work: not work.reuses_clip)):
+        if self.rooms.job.keep_raw:
+            for work in _open_works(shard, lambda work: not work.reuses_clip):
+                work.spoken = self.rooms.raw_clips.load(_spoken_text(work))
+                work.reuses_raw = work.spoken is not None
+        for batch in self._batches(
+            "speech", _open_works(shard, lambda work: not (work.reuses_clip or work.reuses_raw))
+        ):
             _halved_where_it_fails(batch, self._speak)
 
     def master_and_encode(self, shard: Shard) -> None:
@@ -253,7 +260,9 @@ class Stages:
     def _speak(self, batch: Sequence[Work]) -> None:
         spoken = self.rooms.speaker.speak([_spoken_text(work) for work in batch])
         for work, outcome in zip(batch, spoken, strict=True):
-            work.spoken = outcome
+            work.spoken = rounded(outcome) if isinstance(outcome, Spoken) else outcome
+            if self.rooms.job.keep_raw and isinstance(work.spoken, Spoken):
+                self.rooms.raw_clips.save(_spoken_text(work), work.spoken)
 
     def _finish(self, work: Work, path: Path) -> None:
         try:

@@ -7,16 +7,22 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from narrating import BROKEN, Runs, make_photo, make_photos
+from hypothesis import given
+from hypothesis import strategies as st
+from narrating import BROKEN, Runs, make_photo, make_photos, settled_rows
 from safetensors.torch import load_file, save_file
 
 from captioner.captioning import Captioner
 from captioner.errors import OutOfMemoryError
 from captioner.records import Features, Photo
+from flows import paths
 from flows.errors import FlowError
+from flows.raw import RawClips, rounded
 from flows.records import Summary
+from speech.records import ClipFlag, Spoken, Waveform
 
 
 def made(summary: Summary) -> tuple[int, int]:
@@ -171,3 +177,50 @@ def test_the_account_of_a_run_says_how_long_calling_the_stages_took_beside_the_s
     (account,) = (json.loads(path.read_text()) for path in (runs.out / "runs").iterdir())
 
     assert 0 <= account["orchestration_s"] < 0.1 * sum(account["stage_seconds"].values())
+
+
+def test_another_loudness_masters_kept_sound_and_gives_the_bytes_of_a_new_one(runs: Runs):
+    make_photos(runs.photos, 2)
+    other = runs.out.with_name("other")
+    runs.run(keep_raw=True)
+
+    again = runs.run(keep_raw=True, profile="ebu-r128", format="wav")
+    runs.run(out=other, profile="ebu-r128", format="wav")
+
+    assert (made(again), again.remastered) == ((0, 0), 2)
+    assert runs.clips() == {path: (other / path).read_bytes() for path in runs.clips()}
+    assert len(runs.clips()) == 2
+    assert settled_rows(runs.out) == settled_rows(other)
+
+
+def test_without_kept_sound_another_loudness_speaks_again_and_a_broken_one_is_spoken_again(runs: Runs):
+    make_photos(runs.photos, 2)
+    runs.run(keep_raw=True)
+    kept = sorted(paths.raw_folder(runs.out).glob("*/*.flac"))
+    kept[0].write_bytes(b"half")
+    kept[1].unlink()
+
+    assert made(runs.run(keep_raw=True, profile="none")) == (0, 2)
+    assert made(runs.run(profile="ebu-r128")) == (0, 2)
+
+
+@given(
+    samples=st.lists(st.floats(-1.0, 1.0, width=32), min_size=1, max_size=300),
+    attempts=st.integers(1, 9),
+    asr_wer=st.none() | st.floats(0, 2),
+)
+def test_kept_sound_comes_back_bit_for_bit(
+    samples: list[float], attempts: int, asr_wer: float | None, tmp_path_factory: pytest.TempPathFactory
+):
+    sound = Waveform(np.asarray(samples, np.float32), 22050)
+    spoken = rounded(Spoken(sound, attempts, asr_wer, (ClipFlag("rule", "said once more"),)))
+    kept = RawClips(tmp_path_factory.mktemp("raw"), "voice")
+    kept.save("A dog.", spoken)
+
+    found = kept.load("A dog.")
+
+    assert found is not None
+    assert (found.waveform.samples == spoken.waveform.samples).all()
+    assert np.abs(spoken.waveform.samples - sound.samples).max() <= 2.0**-23
+    assert (found.attempts, found.asr_wer, found.flags) == (attempts, asr_wer, spoken.flags)
+    assert RawClips(tmp_path_factory.mktemp("raw"), "voice").load("A dog.") is None
