@@ -153,7 +153,7 @@ def _fetch_one(entry: Entry, models_file: Path | None) -> None:
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".fetching-") as scratch, _bounded(entry), quiet_imports():
-        manager = ModelManager(models_file, output_prefix=scratch)
+        manager = ModelManager(models_file or _models_file(), output_prefix=scratch, progress_bar=sys.stderr.isatty())
         try:
             manager.download_model(entry.name)
         except Exception as error:
@@ -165,6 +165,7 @@ def _fetch_one(entry: Entry, models_file: Path | None) -> None:
         made = Path(scratch) / "tts" / entry.name.replace("/", "--")
         if not entry.repository and made.is_dir():
             shutil.move(made, cache / made.name)
+            manager._update_paths(cache / made.name, cache / made.name / "config.json")  # noqa: SLF001 - for the library's own use
 
 
 @contextlib.contextmanager

@@ -1,8 +1,6 @@
 """Voices in Coqui's own format, through our door: what they give in batches, and what is refused."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +14,6 @@ from speech.coqui import CoquiEngine
 from speech.errors import UnspeakableError, VoiceError
 from speech.voices import resolve_voice
 
-FAKES = Path(__file__).parent.parent / "fakes"
 TEXTS = [
     "a dog runs.",
     "a man in a red shirt stands on a rock beside the sea, looking at the birds that fly over the waves.",
@@ -28,15 +25,9 @@ TEXTS = [
 SINGLE = torch.float32
 
 
-@pytest.fixture(scope="session")
-def make() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_coqui_voices", FAKES / "make_coqui_voices.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_coqui_voices"] = module
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def make(make_coqui: ModuleType) -> ModuleType:
+    return make_coqui
 
 
 @pytest.fixture(autouse=True)
