@@ -91,7 +91,7 @@ def main() -> None:
     with torch.inference_mode():
         memory = captioner.model.encode(regions)
     rows = []
-    for beams in (1, 3, 5):
+    for beams in (1, captioner.search.beams):
         search = Search(beams=beams, longest=captioner.search.longest)
         for batch in (1, 16, 64):
             for part, network, some in (("decoding", bare, memory), ("all", captioner.model, regions)):

@@ -177,7 +177,7 @@ def select(totals: Tensor, beams: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @dataclass
 class _Beams:
-    """The unfinished captions of the photos still searched."""
+    """The unfinished captions of the photos still searched: one of each at first, K after the first word."""
 
     photos: list[int]
     tokens: Tensor  # (B, K, S)
@@ -209,17 +209,15 @@ def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[
     finished ones at its present length: transformers' default rule. To go on while one still could at full length
     takes a quarter longer and gave captions no better (LOG.md).
     """
-    count, filters = search.beams, filters_for(search)
-    photos = list(range(regions.shape[0]))
-    totals = torch.full((len(photos), count), IMPOSSIBLE, device=regions.device)
-    totals[:, 0] = 0.0
-    state = _Beams(photos, torch.empty(len(photos), count, 0, dtype=torch.long, device=regions.device), totals)
+    filters, photos = filters_for(search), list(range(regions.shape[0]))
+    tokens = torch.empty(len(photos), 1, 0, dtype=torch.long, device=regions.device)  # all begin alike: one is enough
+    state = _Beams(photos, tokens, torch.zeros(len(photos), 1, device=regions.device))
     state.finished = {photo: [] for photo in photos}
     cache = network.start(regions)
-    last = torch.full((len(photos) * count,), START, device=regions.device)  # (B * K,)
+    last = torch.full((len(photos),), START, device=regions.device)  # (B,), later (B * K,)
     while state.photos:
         logprobs = allowed(filters, network.step(last, cache), state.tokens.flatten(0, 1))  # (B * K, V)
-        rows = _advance(state, logprobs.reshape(-1, count, logprobs.shape[-1]), search)
+        rows = _advance(state, logprobs.reshape(*state.totals.shape, -1), search)
         kept = _drop_done(state, search)
         if len(kept) < len(rows):
             cache.keep_photos(kept)
@@ -232,12 +230,12 @@ def _advance(state: _Beams, logprobs: Tensor, search: Search) -> Tensor:
     """Let each photo's beams say one more token; return the rows they went on from, (B, K)."""
     totals, beams, tokens = select(state.totals[..., None] + logprobs, search.beams)  # each (B, 2 * K)
     _keep_finished(state, totals[:, : search.beams], beams, tokens)
+    first = torch.arange(len(state.photos), device=tokens.device)[:, None] * state.totals.shape[1]  # (B, 1)
     going = torch.where(tokens == END, IMPOSSIBLE * 2, totals)  # (B, 2 * K)
-    state.totals, order = going.topk(search.beams, dim=1)  # (B, K)
+    state.totals, order = going.topk(min(search.beams, going.shape[1]), dim=1)  # (B, K)
     parents, words = beams.gather(1, order), tokens.gather(1, order)  # (B, K)
     before = state.tokens.gather(1, parents[..., None].expand(-1, -1, state.tokens.shape[2]))  # (B, K, S)
     state.tokens = torch.cat([before, words[..., None]], 2)  # (B, K, S + 1)
-    first = torch.arange(len(state.photos), device=parents.device)[:, None] * search.beams
     return parents + first
 
 

@@ -113,7 +113,9 @@ class Plain:
         return torch.log_softmax(self.network(self.memory, self.said)[:, :, -1], -1).flatten(0, 1)  # (B * K, V)
 
     def reorder(self, rows: Tensor) -> None:
-        self.said = self.said.flatten(0, 1)[rows].unflatten(0, (len(self.memory), self.said.shape[1]))
+        self.said = self.said.flatten(0, 1)[rows].unflatten(
+            0, (len(self.memory), len(rows) // max(1, len(self.memory)))
+        )
 
     def keep_photos(self, photos: Tensor) -> None:
         self.memory = self.memory[photos]

@@ -57,6 +57,18 @@ def test_every_region_counts(network: TransformerCaptioner):
         assert not torch.allclose(network(network.encode(changed), tokens), before)
 
 
+@torch.inference_mode()
+def test_the_fused_attention_is_the_one_that_is_written_out(network: TransformerCaptioner):
+    attention = network.word_layers[0].cross
+    asked, given = torch.randn(2, 3, network.config.width), torch.randn(2, 5, network.config.width)
+
+    fused = attention(asked, *attention.keys_values(given))
+    written_out = attention.train()(asked, *attention.keys_values(given))
+    attention.eval()
+
+    assert torch.allclose(fused, written_out, atol=1e-5)
+
+
 def test_dropout_drops_the_share_it_says_and_keeps_the_mean():
     torch.manual_seed(0)
     dropped = Dropout(0.25)(torch.ones(999, 101))
