@@ -70,6 +70,12 @@ class Job(BaseModel):
         "streaming", description="Loudness of the clips: streaming (-16 LUFS), ebu-r128 (-23 LUFS), acx or none."
     )
     sample_rate: int | None = Field(None, description="Samples a second of the clips, in Hz; else the voice's own.")
+    lexicon: Path | None = Field(None, description="How your own words are said: a PLS or CSV file.")
+    pause: str = Field("natural", description="Silence between sentences: short, natural or long.")
+    check_speech: bool = Field(False, description="Let a recogniser listen to each clip; needs the extra asr.")
+    bad_clips: Literal["flag", "fail"] = Field(
+        "flag", description="What becomes of a clip that fails its checks in every take."
+    )
     sign_certificate: Path | None = Field(
         None, description="Certificates (PEM) to sign the clips with by C2PA; wav and mp3, needs the extra c2pa."
     )

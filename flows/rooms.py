@@ -12,6 +12,8 @@ from flows.job import Job
 from flows.plan import Digests
 from speech.encoding import Delivery
 from speech.errors import SpeechError
+from speech.lexicon import load_lexicon
+from speech.manner import Manner
 from speech.signing import Signature
 from speech.voices import resolve_voice
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from flows.raw import RawClips
     from speech.speaking import Speaker
 
-AUDIO_VERSION = 2
+AUDIO_VERSION = 3
 """Raised when mastering or encoding changes what the same settings give."""
 
 
@@ -33,7 +35,9 @@ class Rooms:
         self.captioner_info = describe(job.captioner)
         self.voice = resolve_voice(job.voice, job.speaker, job.language, job.accept_licence)
         self.delivery = _delivery(job)
-        audio = f"{AUDIO_VERSION} {job.format} {job.profile} {job.sample_rate} {_digest_of(job.sign_certificate)}"
+        self.manner = _manner(job, self.voice.language)
+        delivery = f"{job.format} {job.profile} {job.sample_rate} {_digest_of(job.sign_certificate)}"
+        audio = f"{AUDIO_VERSION} {delivery} {self.manner.digest}"
         self.digests = Digests(
             captioner=self.captioner_info.digest,
             alt_text=policy_digest(job.policy),
@@ -60,7 +64,7 @@ class Rooms:
         """The voice, loaded."""
         from speech.speaking import Speaker
 
-        return Speaker.load(self.voice, device=self.device)
+        return Speaker.load(self.voice, device=self.device, manner=self.manner)
 
     @cached_property
     def raw_clips(self) -> "RawClips":
@@ -91,6 +95,14 @@ def _delivery(job: Job) -> Delivery:
     delivery = Delivery(job.format, job.profile, job.sample_rate, signature)
     delivery.check()
     return delivery
+
+
+def _manner(job: Job, language: str) -> Manner:
+    """Return how the job wants texts to be spoken; raises SpeechError where that does not fit the voice."""
+    lexicon = load_lexicon(job.lexicon) if job.lexicon is not None else None
+    manner = Manner(job.pause, lexicon, job.check_speech, job.bad_clips)
+    manner.check(language)
+    return manner
 
 
 def _digest_of(file: Path | None) -> str:

@@ -42,7 +42,14 @@ def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
         | {"status": "described", "audio_path": audio_path}
         | _word_columns(told, rooms)
         | _clip_columns(told, rooms)
+        | _doubt_about_sound(told)
     )
+
+
+def _doubt_about_sound(work: Work) -> Row:
+    """Return that a person should listen, where a check doubts the clip that this run made."""
+    doubtful = work.clip is not None and any(flag.doubtful for flag in work.clip.flags)
+    return {"needs_review": True} if doubtful else {}
 
 
 def _kept_row(row: Row, failure: tuple[str, str], run_id: str, time: datetime) -> Row:

@@ -98,12 +98,18 @@ def resample(waveform: Waveform, sample_rate_hz: int) -> Waveform:
 
 def speech_bounds(waveform: Waveform) -> tuple[int, int]:
     """Return the first sample of speech and the one after the last; raises `SpeechError` where all is silence."""
-    power = _frame_power(waveform)
-    if not len(power) or power.max() <= 0:
+    loud = np.flatnonzero(speech_frames(waveform))
+    if not len(loud):
         raise SpeechError("silence: there is nothing to keep", mend="speak it anew")
-    loud = np.flatnonzero(power > power.max() * 10 ** (-SPEECH_BELOW_PEAK_DB / 10))
     frame = round(FRAME_S * waveform.sample_rate_hz)
     return int(loud[0]) * frame, min((int(loud[-1]) + 1) * frame, len(waveform.samples))
+
+
+def speech_frames(waveform: Waveform) -> NDArray[np.bool_]:
+    """Return for each 10 ms whether it is speech."""
+    power = _frame_power(waveform)
+    loudest = float(power.max(initial=0.0))
+    return (power > loudest * 10 ** (-SPEECH_BELOW_PEAK_DB / 10)) & (loudest > 0)
 
 
 def _frame_power(waveform: Waveform) -> NDArray[np.float64]:

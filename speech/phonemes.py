@@ -9,6 +9,9 @@ on: what gruut writes beyond the voice's own alphabet is turned into the nearest
 import re
 import unicodedata
 
+from gruut_ipa.distances import get_closest
+
+from speech.lexicon import INLINE
 from speech.quiet import quiet_imports
 
 with quiet_imports():
@@ -19,6 +22,12 @@ NEAREST = str.maketrans({":": ",", "—": ",", "–": ",", "…": ".", "|": ",",
 
 FOREIGN = str.maketrans({"x": "k", "ʲ": "j", "\u0303": ""})
 """Sounds of loans ("loch", "jalapeño", "croissant") as an English speaker without them says them."""
+
+
+ALPHABET = frozenset("abdefhijklmnopstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒʔˈˌː̩θᵻ ,.;!?")
+"""The sounds and marks of gruut's US English in espeak's alphabet."""
+SAME_SOUND = str.maketrans({"g": "ɡ", "r": "ɹ", "'": "ˈ", "\u0361": "", "\u035c": "", "\u203f": "", "/": "", ".": ""})
+"""Other ways to write the same sounds in IPA; ties between two letters are not written here."""
 
 
 STRESS = "ˈˌ"
@@ -40,8 +49,30 @@ class Phonemizer:
         # see whole numbers: its inner step is called with the whole text.
         if text.strip(" .,!?").lower() == "a":
             return "ˈeɪ"  # alone it is the letter, not the article
-        phonemes: str = self._gruut.phonemize_gruut(without_accents(text), separator="")
+        parts = INLINE.split(text)  # plain text and inline sounds in turns
+        said = [
+            english_sounds(part)[0] if k % 2 else self._gruut.phonemize_gruut(without_accents(part), separator="")
+            for k, part in enumerate(parts)
+            if k % 2 or part.strip()
+        ]
+        phonemes = re.sub(r"\s+([.,;!?])", r"\1", " ".join(part.strip() for part in said if part.strip()))
         return stressed(phonemes.translate(NEAREST).translate(FOREIGN).strip())
+
+
+def english_sounds(ipa: str) -> tuple[str, list[str]]:
+    """Return IPA in the sounds of `ALPHABET`, and what became of each that is not in it.
+
+    The nearest sound takes its place, by the distances between phonological features that gruut_ipa holds.
+    """
+    kept, changes = [], []
+    plain = unicodedata.normalize("NFD", ipa).replace("c\u0327", "ç").translate(SAME_SOUND)
+    for sound in plain:
+        near = (sound.translate(FOREIGN), *(get_closest(sound) or ()))
+        nearest = next((c for c in near if c in ALPHABET), "")
+        kept.append(nearest)
+        if nearest != sound:
+            changes.append(f"the sound {sound} is said as {nearest}" if nearest else f"the mark {sound!r} is left out")
+    return "".join(kept), changes
 
 
 def without_accents(text: str) -> str:

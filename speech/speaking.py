@@ -1,59 +1,61 @@
 """THE ROOM'S PATH: texts to waveforms (`Speaker.speak`), a waveform to a finished clip (`Speaker.finish`)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from speech import mastering
-from speech.checks import check_speech
 from speech.encoding import FORMATS, Delivery, Labels, write_clip
 from speech.engines import Engine, load_engine
-from speech.errors import SpeechError
+from speech.errors import BadAudioError, SpeechError
+from speech.lexicon import INLINE
+from speech.manner import Manner
 from speech.mastering import PROFILES
-from speech.records import Clip, Spoken, Voice, Waveform
-from speech.text import normalise, sentences
+from speech.read_back import Listener
+from speech.records import Clip, ClipFlag, Spoken, Voice, Waveform
+from speech.takes import Director, Take
+from speech.text import PAUSES, Script, Sentence, normalise, script
 from speech.voices import resolve_voice
 
-__all__ = ["FORMATS", "PROFILES", "Delivery", "Speaker", "resolve_voice"]
+__all__ = ["FORMATS", "PAUSES", "PROFILES", "Delivery", "Manner", "Speaker", "resolve_voice"]
 
-PAUSE_S = 0.35
-"""Silence between two sentences of one text."""
-
-
-@dataclass
-class _Plan:
-    """What is to be spoken for one text: its sentences as character numbers, or why it cannot be spoken."""
-
-    sentences: list[list[int]] = field(default_factory=list)
-    error: SpeechError | None = None
+Plan = tuple[Script, list[list[int]]]
+"""A text's sentences, and each as the engine's character numbers."""
 
 
 class Speaker:
     """A voice in memory; may be shared between threads."""
 
-    def __init__(self, voice: Voice, engine: Engine) -> None:
-        """Keep the voice and the engine that speaks it; `Speaker.load` makes both."""
-        self.voice = voice
-        self._engine = engine
+    def __init__(self, voice: Voice, engine: Engine, manner: Manner | None = None) -> None:
+        """Keep the voice, the engine that speaks it and the manner; `Speaker.load` makes all three.
+
+        Raises `SpeechError` where the manner does not fit the voice.
+        """
+        self.voice, self.engine = voice, engine
+        self.manner = manner or Manner()
+        self.manner.check(voice.language)
+        listener, pronounce = (Listener(), _phonemizer()) if self.manner.read_back else (None, None)
+        self._director = Director(engine, voice.sample_rate_hz, listener, pronounce)
 
     @classmethod
-    def load(cls, voice: Voice | str = "narrator", device: str = "cpu") -> "Speaker":
+    def load(cls, voice: Voice | str = "narrator", device: str = "cpu", manner: Manner | None = None) -> "Speaker":
         """Load a voice, or the one of a name or folder; raises `VoiceError` where there is none or it is damaged."""
         voice = resolve_voice(voice) if isinstance(voice, str) else voice
-        return cls(voice, load_engine(voice, device))
+        return cls(voice, load_engine(voice, device), manner)
 
     def speak(self, texts: Sequence[str]) -> list[Spoken | SpeechError]:
-        """Return for each text, in order, its waveform or the error that says why it cannot be spoken.
+        """Return for each text, in order, its sound or the error that says why it cannot be spoken.
 
-        All sentences of all texts go through the models together, in batches of like length.
+        All sentences of all texts go through the models together, in batches of like length; those that fail a check
+        are then spoken again, one by one.
         """
         plans = [self._plan(text) for text in texts]
-        spoken = iter(self._engine.speak([tokens for plan in plans for tokens in plan.sentences]))
-        results: list[Spoken | SpeechError] = []
-        for plan in plans:
-            parts = [(tokens, Waveform(next(spoken), self.voice.sample_rate_hz)) for tokens in plan.sentences]
-            results.append(plan.error or _checked_and_joined(parts))
-        return results
+        tokens = [one for plan in plans if not isinstance(plan, SpeechError) for one in plan[1]]
+        waves = iter(self.engine.speak(tokens))
+        return [plan if isinstance(plan, SpeechError) else self._assemble(plan, waves) for plan in plans]
 
     def finish(self, spoken: Spoken, path: Path, text: str, delivery: Delivery) -> Clip:
         """Master a text's sound, write it to `path` with its tags, and return what was written.
@@ -68,23 +70,73 @@ class Speaker:
         clip = write_clip(mastered, path, Labels(normalise(text), self.voice), delivery)
         return replace(clip, flags=spoken.flags + clip.flags, attempts=spoken.attempts, asr_wer=spoken.asr_wer)
 
-    def _plan(self, text: str) -> _Plan:
-        """Return the sentences of a text as character numbers, or its error."""
+    def _plan(self, text: str) -> Plan | SpeechError:
+        """Return the sentences of a text and their character numbers, or its error."""
         try:
-            return _Plan([self._engine.tokens(sentence) for sentence in sentences(text)])
+            said = script(text, self.voice.language, self.manner.lexicon, with_phonemes=self._takes_phonemes)
+            return said, [self.engine.tokens(sentence.text) for sentence in said.sentences]
         except SpeechError as error:
-            return _Plan(error=error)
+            return error
 
+    @property
+    def _takes_phonemes(self) -> bool:
+        """Whether the voice can be told sounds: those with our own phonemizer can."""
+        return self.voice.engine == "narrator"
 
-def _checked_and_joined(parts: list[tuple[list[int], Waveform]]) -> Spoken | SpeechError:
-    """Return the sentences of one text as one waveform, or the error of the first that is not speech."""
-    try:
-        for tokens, waveform in parts:
-            check_speech(waveform.samples, waveform.sample_rate_hz, len(tokens))
+    def _assemble(self, plan: Plan, waves: Iterator[NDArray[np.float32]]) -> Spoken | SpeechError:
+        """Return the sentences of one text as one sound, or the error of the first that cannot be used."""
+        said, tokens = plan
+        firsts = [next(waves) for _ in tokens]
+        try:
+            takes = [
+                self._director.best_take(sentence.text, numbers, first)
+                for sentence, numbers, first in zip(said.sentences, tokens, firsts, strict=True)
+            ]
+        except BadAudioError as error:
+            return error
+        problem = next((take.problem for take in takes if take.problem is not None), None)
+        if problem is not None and self.manner.bad_clips == "fail":
+            tries = max(take.attempts for take in takes)
+            return BadAudioError(f"{problem.what}, spoken {tries} times", where=problem.where, mend=problem.mend)
         return Spoken(
-            parts[0][1]
-            if len(parts) == 1
-            else mastering.join([waveform for _, waveform in parts], [PAUSE_S] * (len(parts) - 1))
+            waveform=_joined(said.sentences, takes, self.manner),
+            attempts=max(take.attempts for take in takes),
+            asr_wer=_error_rate(takes),
+            flags=(*said.flags, *_flags(said.sentences, takes)),
         )
-    except SpeechError as error:
-        return error
+
+
+def _phonemizer() -> Callable[[str], str]:
+    """Return what turns English words into phonemes."""
+    from speech.phonemes import Phonemizer
+
+    return Phonemizer()
+
+
+def _joined(sentences: Sequence[Sentence], takes: Sequence[Take], manner: Manner) -> Waveform:
+    """Return all sentences as one sound, the manner's pauses between them."""
+    if len(takes) == 1:
+        return takes[0].waveform
+    pauses = [PAUSES[manner.pauses].after(sentence.end) for sentence in sentences[:-1]]
+    return mastering.join([take.waveform for take in takes], pauses)
+
+
+def _error_rate(takes: Sequence[Take]) -> float | None:
+    """Return the words heard otherwise over the words to be said; None where nobody listened or could judge."""
+    found = [take.read_back for take in takes if take.read_back is not None and take.read_back.judged]
+    words = sum(one.words for one in found)
+    return round(sum(one.wrong for one in found) / words, 4) if words else None
+
+
+def _flags(sentences: Sequence[Sentence], takes: Sequence[Take]) -> Iterator[ClipFlag]:
+    """Yield what is doubtful about the sounds of a text."""
+    inline = [sounds for sentence in sentences for sounds in INLINE.findall(sentence.text)]
+    if inline:
+        from speech.phonemes import english_sounds
+
+        for change in (change for sounds in inline for change in english_sounds(sounds)[1]):
+            yield ClipFlag("unknown-sound", change)
+    for take in takes:
+        if take.problem is not None:
+            rule = "misread" if take.read_back is not None else "bad-audio"
+            yield ClipFlag(rule, str(take.problem))

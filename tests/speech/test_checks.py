@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speech.checks import check_speech
+from speech.checks import check_speech, noise_tail_s
 from speech.errors import BadAudioError
 
 RATE = 22050
@@ -51,3 +51,14 @@ def test_one_sample_that_is_no_number_is_found():
     sound[1234] = np.inf
     with pytest.raises(BadAudioError, match="no numbers"):
         check_speech(sound, RATE, characters=30)
+
+
+def test_a_tail_of_steady_noise_is_refused_and_a_last_s_is_not():
+    random = np.random.default_rng(2)
+    voiced = (0.2 * np.sign(np.sin(2 * np.pi * 120 * np.arange(2 * RATE) / RATE))).astype(np.float32)
+    voiced *= (1.1 + np.sin(6 * np.pi * np.arange(2 * RATE) / RATE)).astype(np.float32) / 2
+    hiss = (0.03 * random.standard_normal(RATE)).astype(np.float32)
+    check_speech(np.concatenate([voiced, hiss[: RATE // 5]]), RATE, characters=30)
+    with pytest.raises(BadAudioError, match="steady noise"):
+        check_speech(np.concatenate([voiced, hiss]), RATE, characters=30)
+    assert noise_tail_s(np.concatenate([voiced, hiss]), RATE) == pytest.approx(1.0, abs=0.1)

@@ -1,3 +1,5 @@
+# ruff: noqa: RUF001 - the sounds are letters of the IPA
+
 import json
 import shutil
 import subprocess
@@ -11,9 +13,11 @@ from safetensors.torch import load_file
 
 from speech import acoustic
 from speech.coqui import CoquiEngine, plan_batches
-from speech.errors import UnspeakableError, VoiceError
+from speech.errors import SpeechError, UnspeakableError, VoiceError
+from speech.lexicon import Entry, Lexicon
+from speech.mastering import trim
 from speech.records import Spoken, Waveform
-from speech.speaking import Speaker
+from speech.speaking import Manner, Speaker
 from speech.voices import resolve_voice
 
 SHORT_AND_LONG = [
@@ -66,7 +70,7 @@ def test_the_librarys_own_inference_agrees_for_one_text(engine: CoquiEngine, aco
 
 
 def test_a_bad_text_is_an_error_value_and_stops_no_other(speaker: Speaker):
-    results = speaker.speak(["A dog.", "\U0001f600\U0001f436", "", "A cat.", "日本語"])
+    results = speaker.speak(["A dog.", "...", "", "A cat.", "日本語"])
     assert [isinstance(result, Spoken) for result in results] == [True, False, False, True, False]
     for result in (results[1], results[2], results[4]):
         assert isinstance(result, UnspeakableError)
@@ -131,3 +135,52 @@ def test_importing_loading_and_speaking_print_nothing(tiny_voice_folder: Path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(("pause", "seconds"), [("short", 0.2), ("natural", 0.35), ("long", 0.7)])
+def test_the_pause_between_sentences_follows_the_policy(tiny_voice_folder: Path, pause: str, seconds: float):
+    one, other = "A dog runs over the grass.", "A cat sits on the wall."
+    speaker = Speaker.load(str(tiny_voice_folder), manner=Manner(pauses=pause))
+    alone = [trim(waveform(result), 0, 0).duration_s for result in speaker.speak([one, other])]
+    both = trim(waveform(speaker.speak([f"{one} {other}"])[0]), 0, 0)
+    assert both.duration_s - sum(alone) == pytest.approx(seconds, abs=0.03)
+
+
+def test_a_policy_that_there_is_not_is_refused_with_those_that_there_are(tiny_voice_folder: Path):
+    with pytest.raises(SpeechError, match="natural"):
+        Speaker.load(str(tiny_voice_folder), manner=Manner(pauses="endless"))
+
+
+@pytest.mark.parametrize("text", ["\U0001f600\U0001f436", "\u2605", "A \u2764 of \u2192 \U0001f436.", "5 km at 20°C"])
+def test_emoji_and_signs_are_spoken_by_their_names(speaker: Speaker, text: str):
+    assert waveform(speaker.speak([text])[0]).duration_s > 0.3
+
+
+def test_words_of_another_script_are_spoken_and_flagged(speaker: Speaker):
+    spoken = speaker.speak(["A sign says 日本語."])[0]
+    assert isinstance(spoken, Spoken)
+    assert [(flag.rule, flag.doubtful) for flag in spoken.flags] == [("foreign-script", True)]
+
+
+def test_sounds_that_the_voice_lacks_are_said_by_the_nearest_and_flagged(speaker: Speaker):
+    spoken = speaker.speak(["A book by [[ˈɡøːtə]]."])[0]
+    assert isinstance(spoken, Spoken)
+    assert [(flag.rule, flag.reason) for flag in spoken.flags] == [("unknown-sound", "the sound ø is said as e")]
+
+
+def test_the_lexicon_changes_what_is_said(tiny_voice_folder: Path, speaker: Speaker):
+    own = Speaker.load(str(tiny_voice_folder), manner=Manner(lexicon=Lexicon({"MoMA": Entry(alias="a big museum")})))
+    text, plain = "A dog at MoMA.", "A dog at a big museum."
+    assert np.array_equal(waveform(own.speak([text])[0]).samples, waveform(speaker.speak([plain])[0]).samples)
+
+
+def test_a_lexicon_in_another_language_is_refused(tiny_voice_folder: Path):
+    with pytest.raises(SpeechError, match="is for de"):
+        Speaker.load(str(tiny_voice_folder), manner=Manner(lexicon=Lexicon({"a": Entry(alias="b")}, "de")))
+
+
+def test_a_slower_pace_takes_longer(tiny_voice_folder: Path):
+    engine = Speaker.load(str(tiny_voice_folder)).engine
+    tokens = engine.tokens(SHORT_AND_LONG[2])
+    usual, slower = (len(engine.speak([tokens], pace=pace)[0]) for pace in (1.0, 0.8))
+    assert usual * 1.1 < slower < usual * 1.4

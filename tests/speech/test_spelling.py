@@ -1,0 +1,95 @@
+# ruff: noqa: RUF001 - the sounds are letters of the IPA, and the signs are meant
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech.errors import UnspeakableError
+from speech.phonemes import Phonemizer
+from speech.spelling import SPOKEN_MARKS, spell_out
+
+
+@pytest.fixture(scope="module")
+def phonemes() -> Phonemizer:
+    return Phonemizer()
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("5 km, 1 kg", "5 kilometers, 1 kilogram"),
+        ("It is -5°C or \u22125 °F", "It is -5 degrees Celsius or -5 degrees Fahrenheit"),
+        ("120 km/h and 3 m²", "120 kilometers per hour and 3 square meters"),
+        ("2 in the park at 5pm", "2 in the park at 5pm"),
+        ("5'10\" tall", "5 feet 10 inches tall"),
+        ("½ cup, 2½ cups, 3/4", "one half cup, 2 and one half cups, three quarters"),
+        ("the 1990s", "the nineteen nineties"),
+        ("10-20 people", "10 to 20 people"),
+        ("10x10", "10 by 10"),
+        ("¥500, $5 million", "500 yen, 5 million dollars"),
+        ("A @ #1 + 2 = 3", "A at number 1 plus 2 equals 3"),
+        ("approx. five, e.g. No. 5", "approximately five, for example number 5"),
+        ("St. Paul", "Saint Paul"),
+        ("see http://example.com/x", "see example dot com slash x"),
+        ("C3PO", "C 3 PO"),
+        ("12/05/2020", "12/05/2020"),
+        ("a \u2605 \u2192 b", "a black star rightwards arrow b"),
+        ("(hello) [x]", "hello, x"),
+        ("stra\u00dfe, \u0141\u00f3d\u017a, \uff15", "strasse, L\u00f3d\u017a, 5"),
+        ("A \u2764 and \U0001f600", "A red heart and grinning face"),
+        ("\U0001f469\U0001f3fd\u200d\U0001f680", "woman astronaut medium skin tone"),
+        ("[[5 km]] and 5 km", "[[5 km]] and 5 kilometers"),
+    ],
+)
+def test_english_signs_are_words(written: str, words: str):
+    assert spell_out(written, "en-US").text == words
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "words"),
+    [
+        ("de-DE", "2,5 km mit 20 %", "zwei Komma fünf Kilometer mit zwanzig Prozent"),
+        ("fr", "3 chiens, 5 kg", "trois chiens, cinq kilogrammes"),
+        ("de", "ein \U0001f600", "ein grinsendes gesicht"),
+    ],
+)
+def test_other_languages_have_their_own_words(language: str, written: str, words: str):
+    assert spell_out(written, language).text == words
+
+
+def test_words_of_another_script_are_romanised_and_doubted():
+    spelt = spell_out("A sign says 日本語 here.", "en-US")
+    assert spelt.text == "A sign says Ri Ben Yu here."
+    assert spelt.doubts == ('"日本語" is said as "Ri Ben Yu"',)
+
+
+def test_a_lone_greek_letter_has_its_name():
+    assert spell_out("π is 3", "en").text == "pi is 3"
+
+
+@pytest.mark.parametrize("text", ["日本語", "Это красная собака.", "كلب"])
+def test_a_text_in_another_script_is_refused_with_the_mend(text: str):
+    with pytest.raises(UnspeakableError, match="voice of its language"):
+        spell_out(text, "en-US")
+
+
+def test_a_voice_of_another_script_keeps_it():
+    assert spell_out("Это красная собака.", "ru").text == "Это красная собака."
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), max_size=40))
+def test_nothing_is_left_that_the_phonemizer_drops_silently(text: str):
+    try:
+        spelt = spell_out(text, "en-US").text
+    except UnspeakableError:
+        return
+    marks = SPOKEN_MARKS | set("/[]")  # dates, and what stands in double brackets
+    left = {c for c in spelt if not (c.isascii() and c.isalnum()) and c not in marks}
+    assert all(spell_out(c, "en-US").text == c for c in left)  # plain letters with an accent
+
+
+@given(st.sampled_from("←↑→★☂☎♫✓©®™°§¶†‡•€£¥₹₿½¾²³µΩ∞≈≠≤≥÷×±√∑√♀♂⚠♥"))
+def test_every_sign_between_words_is_heard(phonemes: Phonemizer, sign: str):
+    without = phonemes("dog cat").split()
+    with_sign = phonemes(spell_out(f"dog {sign} cat", "en-US").text).split()
+    assert len(with_sign) > len(without) or sign in "•†‡§¶"
