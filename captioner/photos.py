@@ -14,6 +14,7 @@ import math
 import os
 import stat
 import warnings
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +23,7 @@ import PIL
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     Image,
     ImageFile,
@@ -131,10 +133,10 @@ def decode_photo(data: bytes, name: str, minimum_side_px: int = MINIMUM_SIDE_PX)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         kind = _kind_of(data, name)
-        pixels, (width_px, height_px), own_words = _decode(data, kind, minimum_side_px)
+        pixels, (width_px, height_px), own_words, taken_at = _decode(data, kind, minimum_side_px)
     except _RefusedError as refused:
         return Refusal(refused.reason, refused.message, sha256)
-    return Photo(sha256, np.array(pixels), width_px, height_px, kind, own_words)
+    return Photo(sha256, np.array(pixels), width_px, height_px, kind, own_words, taken_at)
 
 
 def _read(path: Path) -> bytes:
@@ -181,14 +183,16 @@ def _guess(data: bytes) -> str:
     return "text" if data[:256].isascii() and b"\0" not in data[:256] else "unknown"
 
 
-def _decode(data: bytes, kind: str, minimum_side_px: int) -> tuple[Image.Image, tuple[int, int], dict[str, str]]:
-    """Return upright RGB pixels, the full photo's upright width and height, and the alt text that it carries."""
+def _decode(
+    data: bytes, kind: str, minimum_side_px: int
+) -> tuple[Image.Image, tuple[int, int], dict[str, str], datetime | None]:
+    """Return upright RGB pixels, the full photo's upright width and height, its own alt text, and its EXIF time."""
     try:
         image = _open(data, kind)
         size = _load(image, data, kind, minimum_side_px)
         small = _reduce(to_plain_mode(image), minimum_side_px)
         upright = _upright(to_rgb(small, image.info.get("icc_profile")), size, _orientation(image))
-        return *upright, alt_texts(image.info)
+        return *upright, alt_texts(image.info), _taken_at(image)
     except (_RefusedError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's plugins throw most kinds there are on hostile bytes
@@ -282,6 +286,17 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # noqa: BLE001 - broken EXIF is no reason to refuse whole pixels
         return 1
     return value if value in _TURNS else 1
+
+
+def _taken_at(image: Image.Image) -> datetime | None:
+    """Return EXIF's DateTimeOriginal with its fraction of a second; None where there is none or EXIF is broken."""
+    try:
+        tags = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        time = datetime.strptime(str(tags[ExifTags.Base.DateTimeOriginal]), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - EXIF says no zone
+        fraction = str(tags.get(ExifTags.Base.SubsecTimeOriginal, "0")).strip()
+        return time + timedelta(seconds=float(f"0.{fraction}") if fraction.isdecimal() else 0.0)
+    except Exception:  # noqa: BLE001 - broken EXIF is no reason to refuse whole pixels
+        return None
 
 
 _TURNS: dict[int, Image.Transpose | None] = {

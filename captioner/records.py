@@ -1,6 +1,7 @@
 """The records that the captioner's stages hand to each other: frozen, with each field's meaning, unit and range."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ class Photo:
     """Format by content, lower case: `jpeg`, `png`, `webp`, `gif`, `bmp`, `tiff`, `avif`, `heif`."""
     alt_texts: dict[str, str] = field(default_factory=dict)
     """Alt text that the photo carries in its own metadata: BCP 47 tag, or `x-default`, to text."""
+    taken_at: datetime | None = None
+    """When it was taken by its EXIF, in the camera's own time; None where EXIF does not say."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,10 @@ def print_outcome(summary: Summary) -> None:
     """Print the reasons, the photos gone, the pace, and the counts last."""
     if summary.reasons:
         click.echo(f"Reasons: {reason_line(summary)}")
+    if summary.bursts:
+        click.echo(
+            f"Bursts: {summary.bursts} photos took the words of another one taken seconds apart that looks alike"
+        )
     if summary.missing:
         click.echo(f"Gone: {summary.missing} rows have a photo that is no longer there; they and their clips are kept")
     if summary.spoken:

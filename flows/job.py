@@ -90,6 +90,9 @@ class Job(BaseModel):
     )
     shard_size: int = Field(64, ge=1, le=512, description="Photos that walk through the stages together.")
     limit: int | None = Field(None, ge=1, description="Narrate no more than this many photos, for a trial.")
+    bursts: bool = Field(
+        False, description="Describe one of the photos taken seconds apart that look alike; the others take its words."
+    )
     keep_raw: bool = Field(
         False,
         description="Keep each clip as it was spoken (100 kB), so that another loudness speaks nothing again.",

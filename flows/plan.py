@@ -26,7 +26,7 @@ CREATE TABLE found (id TEXT PRIMARY KEY, uri TEXT, size_bytes INTEGER, mtime_us 
     own TEXT) WITHOUT ROWID;
 CREATE TABLE done (id TEXT PRIMARY KEY, part INTEGER, sha256 TEXT, size_bytes INTEGER, mtime_us INTEGER, uri TEXT,
     status TEXT, reason TEXT, captioner_digest TEXT, alt_text_digest TEXT, voice_digest TEXT, audio_digest TEXT,
-    audio_path TEXT, missing INTEGER, etag TEXT, own TEXT, words_by TEXT) WITHOUT ROWID;
+    audio_path TEXT, missing INTEGER, etag TEXT, own TEXT, words_by TEXT, burst_of TEXT) WITHOUT ROWID;
 CREATE TABLE past (sha256 TEXT PRIMARY KEY, row TEXT) WITHOUT ROWID;
 CREATE INDEX done_sha256 ON done (sha256);
 CREATE INDEX done_place ON done (part, id);
@@ -34,7 +34,7 @@ CREATE INDEX done_place ON done (part, id);
 
 _TABLE_COLUMNS = ("id", "part", "sha256", "size_bytes", "mtime_us", "uri", "status", "reason", "captioner_digest",
                   "alt_text_digest", "voice_digest", "audio_digest", "audio_path", "missing", "etag", "own",
-                  "words_by")  # fmt: skip
+                  "words_by", "burst_of")  # fmt: skip
 
 _DONE_COLUMNS = (
     *(
@@ -50,6 +50,7 @@ _DONE_COLUMNS = (
         "etag",
         "own",
         "words_by",
+        "burst_of",
     ),
     *("captioner_digest", "alt_text_digest", "voice_digest", "audio_digest"),
 )
@@ -61,7 +62,7 @@ _LASTING = ", ".join(f"'{reason}'" for reason in LASTING)
 _CURRENT = f"""((done.status = 'refused' AND NOT (done.reason = '{MISSING_PLUGIN}' AND :plugin))
     OR (done.status = 'failed' AND done.reason IN ({_LASTING}) AND done.captioner_digest = :captioner
     AND done.alt_text_digest = :alt_text AND done.voice_digest = :voice AND done.audio_digest = :audio)
-    OR (done.status IN ('described', 'decorative') AND done.reason IS NULL
+    OR (done.status IN ('described', 'decorative') AND done.reason IS NULL AND (:bursts OR done.burst_of IS NULL)
     AND (coalesce(done.words_by, 'captioner') != 'captioner'
     OR (done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text))
     AND (done.status = 'decorative' OR (done.voice_digest = :voice AND done.audio_digest = :audio
@@ -122,11 +123,19 @@ class Plan:
     """Sources and committed rows side by side; a context manager that removes its scratch file."""
 
     def __init__(
-        self, manifest: Manifest, digests: Digests, scratch: Path, *, rehash: bool = False, retry: str | None = None
+        self,
+        manifest: Manifest,
+        digests: Digests,
+        scratch: Path,
+        *,
+        rehash: bool = False,
+        retry: str | None = None,
+        bursts: bool = False,
     ) -> None:
         """Read the manifest's keys into a new scratch file in the folder `scratch`.
 
-        `rehash` does every photo again, `retry` those whose row has that reason, or any where it is `all`.
+        `rehash` does every photo again, `retry` those whose row has that reason, or any where it is `all`. Without
+        `bursts` no photo stands with the words of another one.
         """
         self.manifest, self.digests, self.rehash = manifest, digests, rehash
         scratch.mkdir(parents=True, exist_ok=True)
@@ -140,7 +149,7 @@ class Plan:
         self._current = _CURRENT
         if not isinstance(manifest.out, Path):
             self._list_clips(manifest.out / "audio")
-        self._settings = vars(digests) | {"rehash": rehash, "retry": retry}
+        self._settings = vars(digests) | {"rehash": rehash, "retry": retry, "bursts": bursts}
         self._settings["plugin"] = find_spec("pillow_heif") is not None
         self._base.execute("BEGIN")
         rows = manifest.read(_DONE_COLUMNS)
@@ -254,6 +263,7 @@ class Plan:
         """Return the committed row for the same bytes that saves the most work: with its clip, or only its words."""
         query = """SELECT part, id, audio_path FROM done WHERE sha256 = :sha256
             AND captioner_digest = :captioner AND status IN ('described', 'failed')
+            AND (:bursts OR burst_of IS NULL)
             ORDER BY (audio_path IS NOT NULL) DESC, (alt_text_digest = :alt_text) DESC,
             (voice_digest = :voice AND audio_digest = :audio) DESC, id LIMIT 8"""
         with self._lock:

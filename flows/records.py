@@ -56,7 +56,11 @@ class Work:
     failure: tuple[str, str] | None = None
     """Our own fault: its reason from `flows.manifest.REASONS` and a message."""
     twin: "Work | None" = None
-    """An earlier photo of this shard with the same bytes: its results are this one's too."""
+    """An earlier photo with the same bytes, or of the same burst: its results are this one's too."""
+    burst_of: str | None = None
+    """Id of the photo of the same burst whose words these are."""
+    picture_hash: str | None = None
+    """Perceptual hash, 16 hex digits; made where bursts are looked for."""
     reused: Row | None = None
     """Words and sound that a committed row has for the same bytes and settings; None where nothing fits."""
     reuses_caption: bool = False
@@ -141,6 +145,8 @@ class Summary:
     """Texts that were really spoken and encoded, not taken from a row."""
     remastered: int = 0
     """Clips made of raw sound that an earlier run kept."""
+    bursts: int = 0
+    """Photos that took the words of another frame of their burst."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each stage."""
     called_s: float = 0.0

@@ -21,6 +21,7 @@ def tally(summary: Summary, results: Sequence[tuple[Work, Row]]) -> None:
             summary.reasons[row["reason"]] = summary.reasons.get(row["reason"], 0) + 1
         summary.captioned += work.caption is not None and not work.reuses_caption
         summary.spoken += work.clip is not None and not work.reuses_raw
+        summary.bursts += work.burst_of is not None
         summary.remastered += work.clip is not None and work.reuses_raw
         summary.audio_s += work.clip.duration_s if work.clip is not None else 0.0
 

@@ -10,8 +10,8 @@ from flows.schema import COLUMNS
 from flows.storage import EPOCH
 
 _PHOTO = ("width_px", "height_px", "format")
-_WORDS = ("caption", "alternatives", "alt_text", "words_by", "language", "alt_flags", "attention", "mean_logprob",
-          "confidence", "needs_review", "captioner", "captioner_digest", "captioner_licence",
+_WORDS = ("caption", "alternatives", "alt_text", "words_by", "burst_of", "language", "alt_flags", "attention",
+          "mean_logprob", "confidence", "needs_review", "captioner", "captioner_digest", "captioner_licence",
           "alt_text_digest")  # fmt: skip
 _CLIP = ("voice", "voice_digest", "voice_licence", "audio_sha256", "audio_digest", "duration_s", "sample_rate_hz",
          "loudness_lufs", "loudness_reliable", "true_peak_dbtp", "clip_flags", "attempts", "asr_wer")  # fmt: skip
@@ -31,7 +31,8 @@ def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
     row |= {column: work.seconds.get(stage) for stage, column in _SECONDS.items()}
     if told.refusal is not None:
         return row | _trouble("refused", told.refusal.reason, told.refusal.message)
-    row |= _photo_columns(told)
+    row |= _photo_columns(work if work.photo is not None else told)
+    row |= {"taken_at": work.photo and work.photo.taken_at, "picture_hash": work.picture_hash}
     if told.failure is not None:
         return row | _known_columns(told, rooms) | _trouble("failed", *told.failure)
     if work.is_decorative:
@@ -40,7 +41,7 @@ def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
     return (
         row
         | {"status": "described", "audio_path": audio_path}
-        | _word_columns(told, rooms)
+        | _of_burst(work, _word_columns(told, rooms))
         | _clip_columns(told, rooms)
         | _doubt_about_sound(told)
     )
@@ -105,6 +106,14 @@ def _word_columns(work: Work, rooms: Rooms) -> Row:
         "captioner_licence": captioner.licence,
         "alt_text_digest": rooms.digests.alt_text,
     }
+
+
+def _of_burst(work: Work, words: Row) -> Row:
+    """Return the words of a frame of a burst with where they come from."""
+    if work.burst_of is None:
+        return words
+    flag = {"rule": "burst", "reason": f"these are the words of {work.burst_of}, taken seconds apart and looking alike"}
+    return words | {"burst_of": work.burst_of, "alt_flags": [*words["alt_flags"], flag]}
 
 
 def _alternatives(work: Work) -> list[Row]:

@@ -12,6 +12,7 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from captioner.errors import CaptionerError
 from flows import paths
@@ -39,12 +40,17 @@ from flows.storage import size_of, write_json
 from flows.tables import own_columns, read_table, row_id
 from speech.errors import SpeechError
 
+if TYPE_CHECKING:
+    from flows.bursts import Bursts
+
 
 def dry_run(job: Job) -> tuple[Amounts, Estimate]:
     """Return what `run` would do, without writing anything in the output folder."""
     with tempfile.TemporaryDirectory(prefix="narrate-") as scratch:
         rooms, listing = _prepare(job)
-        with Plan(Manifest(job.out), rooms.digests, Path(scratch), rehash=job.rehash, retry=job.retry) as plan:
+        with Plan(
+            Manifest(job.out), rooms.digests, Path(scratch), rehash=job.rehash, retry=job.retry, bursts=job.bursts
+        ) as plan:
             _take_stock(job, plan, listing)
             amounts = plan.amounts()
             return amounts, estimate(job, amounts)
@@ -61,7 +67,7 @@ def run(job: Job, console: Console) -> Summary:
         manifest = Manifest(job.out)
         manifest.renew()
         heal(job.out, manifest)
-        with Plan(manifest, rooms.digests, scratch, rehash=job.rehash, retry=job.retry) as plan:
+        with Plan(manifest, rooms.digests, scratch, rehash=job.rehash, retry=job.retry, bursts=job.bursts) as plan:
             strangers = _take_stock(job, plan, listing)
             if strangers:
                 console.say(f"{job.table}: {strangers} rows fit no photo by their id")
@@ -133,7 +139,7 @@ class _Run:
                 self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
                 self.rooms.load()
             workers = stack.enter_context(decoders(self.rooms.device if self.to_do else "cpu"))
-            stages = Stages(self.rooms, self.plan, self.summary, stop, workers, self.console.advance)
+            stages = Stages(self.rooms, self.plan, self.summary, stop, workers, self.console.advance, self._bursts())
 
             def body(call: Call, watchers: Sequence[Watcher]) -> Summary:
                 with stop.listening(), self.console.progress(self.to_do), _once_begun():
@@ -146,6 +152,13 @@ class _Run:
                 return self.summary
 
             return self._carry_out(body, server)
+
+    def _bursts(self) -> "Bursts | None":
+        if not self.job.bursts:
+            return None
+        from flows.bursts import Bursts
+
+        return Bursts()
 
     def _report(self) -> None:
         """Note which photos are gone or found again, count up, and keep the run's account and page."""

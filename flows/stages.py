@@ -5,10 +5,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from captioner.alt_text import make_alt_text
 from captioner.errors import OutOfMemoryError
@@ -30,6 +31,9 @@ from flows.storage import read, remove
 from flows.thumbnails import write_thumbnail
 from speech.errors import BadAudioError, SpeechError
 from speech.records import Spoken
+
+if TYPE_CHECKING:
+    from flows.bursts import Bursts
 
 BATCH = 16
 """Photos between two looks at whether the run was asked to stop."""
@@ -55,6 +59,8 @@ class Stages:
     """Threads, or processes where a GPU is to be fed, that open photos."""
     advance: Callable[[str, int], None]
     """Told after each batch: the stage, and how many photos it has behind it."""
+    bursts: "Bursts | None" = None
+    """Who finds the frames of bursts; None where they are not looked for."""
     _underway: dict[str, Work] = field(default_factory=dict)
     """By hash, the photo that the others with the same bytes wait for, until its row is committed."""
     _count: threading.Lock = field(default_factory=threading.Lock)
@@ -182,8 +188,22 @@ class Stages:
             work.photo = None
             return
         self._look_up(work, work.sha256)
+        if self._is_of_burst(work):
+            return
         if work.photo is not None or work.reuses_caption:
             self._underway[work.sha256] = work
+
+    def _is_of_burst(self, work: Work) -> bool:
+        """Make a photo the twin of the frame of its burst that is described, where bursts are looked for."""
+        if work.photo is None or self.bursts is None:
+            return False
+        work.twin = self.bursts.leader_of(work)
+        if work.twin is None:
+            return False
+        work.burst_of = work.twin.source.id
+        write_thumbnail(self.rooms.job.out, work.photo)
+        work.photo = _without_pixels(work.photo)
+        return True
 
     def _has_own_words(self, work: Work) -> bool:
         """Take a person's word for a photo, where one came with it: no captioner is asked, and no twin shares it."""
@@ -229,12 +249,14 @@ class Stages:
         Who waited for a photo of a shard ahead shares its row now, or its failure.
         """
         for work in shard.works:
+            sha256, photo = work.sha256, work.photo
             ahead = work.twin is not None and self._underway.get(work.twin.sha256 or "") is not work.twin
             if work.twin is not None and ahead:
-                work.failure, work.twin = work.twin.failure, None
-            if work.is_open and work.sha256 is not None and (ahead or work.reuses_clip):
+                sha256, work.failure, work.twin = work.twin.sha256, work.twin.failure, None
+            if work.is_open and sha256 is not None and (ahead or work.reuses_clip):
                 work.reuses_clip = False
-                self._look_up(work, work.sha256)
+                self._look_up(work, sha256)
+                work.photo = photo
                 if not work.reuses_clip:
                     work.failure = ("unreadable", "the clip to share went missing; it is made at the next run")
 
@@ -341,4 +363,4 @@ def _without_pixels(photo: Photo | None) -> Photo | None:
     """Return the photo's description alone: its pixels are the largest thing in memory."""
     if photo is None:
         return None
-    return Photo(photo.sha256, photo.pixels[:0], photo.width_px, photo.height_px, photo.format)
+    return replace(photo, pixels=photo.pixels[:0])
