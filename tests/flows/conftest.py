@@ -11,9 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from narrating import Runs
-from stores import s3_endpoint, store
+from stores import gate, s3_endpoint, store
 
-__all__ = ["runs", "s3_endpoint", "store"]
+__all__ = ["gate", "runs", "s3_endpoint", "store"]
 
 
 @pytest.fixture

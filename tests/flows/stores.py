@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import fsspec
 import pytest
+from gate import Gate
 from moto.server import ThreadedMotoServer
+
+from flows import storage
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testing-key-id", "AWS_SECRET_ACCESS_KEY": "testing-secret-key"}
 
@@ -42,10 +46,29 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
+def forget() -> None:
+    """Forget every connection, as a new process would."""
+    storage._file_system.cache_clear()
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
 @pytest.fixture
-def store(s3_endpoint: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Return an empty bucket, with the environment that leads to it."""
+def store(s3_endpoint: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Yield an empty bucket, with the environment that leads to it."""
     environment = KEYS | {"AWS_ENDPOINT_URL": s3_endpoint, "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return Store(s3_endpoint, "b" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20])
+    forget()
+    yield Store(s3_endpoint, "b" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20])
+    forget()
+
+
+@pytest.fixture
+def gate(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:  # noqa: ARG001 - its bucket must be there
+    """Put a gate between the program and the store, whose bucket must be there first."""
+    gate = Gate()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", gate.url)
+    forget()
+    yield gate
+    forget()
+    gate.close()
