@@ -41,6 +41,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("device", _device(), "run make setup", needed=True)
     yield _captioner()
     yield _voice()
+    yield from _stores()
     heic = "can be read" if importlib.util.find_spec("pillow_heif") else None
     yield Finding("HEIC photos", heic, "pip install 'image-narrator[heic]'")
     yield _program(
@@ -99,6 +100,15 @@ def _voice() -> Finding:
         return Finding("voice", f"{name}, {voice.language} ({voice.licence})", needed=True)
     except SpeechError as error:
         return Finding("voice", None, str(error), needed=True)
+
+
+def _stores() -> Iterator[Finding]:
+    """Yield what each kind of address needs beside the program itself."""
+    for kind, module, extra in (("s3:// addresses", "s3fs", "s3"), ("gs:// addresses", "gcsfs", "gcs")):
+        found = _version(module)
+        yield Finding(kind, f"{module} {found}" if found else None, f"pip install 'image-narrator[{extra}]'")
+    web = importlib.util.find_spec("aiohttp") and importlib.util.find_spec("tenacity")
+    yield Finding("https:// lists", "can be read" if web else None, "pip install 'image-narrator[web]'")
 
 
 def _program(name: str, commands: Sequence[str], mend: str) -> Finding:

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import find_spec
@@ -137,6 +137,8 @@ class Plan:
         `rehash` does every photo again, `retry` those whose row has that reason, or any where it is `all`. Without
         `bursts` no photo stands with the words of another one.
         """
+        self.check_lock: Callable[[], None] = lambda: None
+        """Called before each commit; raises FlowError where another run may be at work by now."""
         self.manifest, self.digests, self.rehash = manifest, digests, rehash
         scratch.mkdir(parents=True, exist_ok=True)
         self._file = scratch / f"plan-{os.getpid()}.sqlite"

@@ -48,8 +48,14 @@ def dry_run(job: Job) -> tuple[Amounts, Estimate]:
     """Return what `run` would do, without writing anything in the output folder."""
     with tempfile.TemporaryDirectory(prefix="narrate-") as scratch:
         rooms, listing = _prepare(job)
+        try:
+            manifest = Manifest(job.out)
+        except OSError as error:
+            raise FlowError(
+                f"this cannot be read ({error.strerror})", str(job.out), "mend it, or choose another"
+            ) from error
         with Plan(
-            Manifest(job.out), rooms.digests, Path(scratch), rehash=job.rehash, retry=job.retry, bursts=job.bursts
+            manifest, rooms.digests, Path(scratch), rehash=job.rehash, retry=job.retry, bursts=job.bursts
         ) as plan:
             _take_stock(job, plan, listing)
             amounts = plan.amounts()
@@ -63,7 +69,7 @@ def run(job: Job, console: Console) -> Summary:
     """
     rooms, listing = _prepare(job)
     scratch = paths.scratch_folder(job.out)
-    with opened(job.out):
+    with opened(job.out) as lock:
         manifest = Manifest(job.out)
         manifest.renew()
         heal(job.out, manifest)
@@ -74,6 +80,7 @@ def run(job: Job, console: Console) -> Summary:
             plan.mark(job.limit)
             amounts = plan.amounts()
             _check(job, plan, amounts, listing, console)
+            plan.check_lock = lock.check
             return _Run(job, rooms, plan, amounts, listing, console).narrate()
 
 

@@ -124,6 +124,7 @@ class Stages:
         rows = [make_row(work, self.rooms, self.summary.run_id, time) for work in shard.works]
         results = list(zip(shard.works, rows, strict=True))
         out = self.rooms.job.out
+        self.plan.check_lock()
         self.plan.remember(keep_replaced(out, results))
         note_publishing(out, results)
         publish(out, results)
