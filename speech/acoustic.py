@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from speech.models import Said, Sound
+from speech.models import Said, Sound, widened
 from speech.padding import LengthAwarePad, make_batch_safe
 from speech.quiet import quiet_imports
 
@@ -69,7 +69,7 @@ def predict_mels(
     device = model.emb.weight.device
     lengths = torch.tensor([len(text) for text in texts], device=device)
     tokens = pad_sequence([torch.tensor(text, device=device) for text in texts], batch_first=True)  # (B, P)
-    tokens = _widen(tokens, _least_width(model.encoder))  # (B, P)
+    tokens = widened(_widen(tokens, _least_width(model.encoder)))  # (B, P)
     mask = _mask(lengths, tokens.shape[1])  # (B, 1, P)
     encoded, _, _, _ = model._forward_encoder(tokens, mask, condition)  # (B, D, P)  # noqa: SLF001
     durations = _durations(model, model.duration_predictor(encoded, mask), pace) * mask  # (B, 1, P)
@@ -90,7 +90,7 @@ def _decode(model: ForwardTTS, encoded: torch.Tensor, durations: torch.Tensor) -
     held = [torch.repeat_interleave(one, frames, dim=1).T for one, frames in zip(encoded, durations, strict=True)]
     lengths = durations.sum(dim=1)
     frames = pad_sequence(held, batch_first=True).transpose(1, 2)  # (B, D, T)
-    frames = _widen(frames, _least_width(model.decoder))  # (B, D, T)
+    frames = widened(_widen(frames, _least_width(model.decoder)))  # (B, D, T)
     mask = _mask(lengths, frames.shape[2])  # (B, 1, T)
     if hasattr(model, "pos_encoder"):
         frames = model.pos_encoder(frames, mask)

@@ -8,7 +8,7 @@ Letters: B texts, P characters, M mel bands, T frames.
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from speech.models import Said, Sound, noise
+from speech.models import Said, Sound, noise, widened
 from speech.padding import make_part_safe
 from speech.quiet import quiet_imports
 
@@ -41,7 +41,8 @@ class GlowVoice:
         """Return a mel (M, T) for each text."""
         device, model = self._device, self._model
         lengths = torch.tensor([len(text) for text in said.texts], device=device)
-        tokens = pad_sequence([torch.tensor(text, device=device) for text in said.texts], batch_first=True)  # (B, P)
+        tokens = pad_sequence([torch.tensor(text, device=device) for text in said.texts], batch_first=True)
+        tokens = widened(tokens)  # (B, P)
         speaker = None if self._speaker is None else self._speaker.expand(len(tokens), -1, -1)  # (B, D, 1)
         mean, scale, logarithms, mask = model.encoder(tokens, lengths, g=speaker)  # 2 x (B, M, P), 2 x (B, 1, P)
         frames = (torch.exp(logarithms) - 1) * mask * model.length_scale / said.pace
@@ -52,9 +53,8 @@ class GlowVoice:
             random = noise(seed, *m.shape).to(device)
             drawn.append((m + torch.exp(s) * random * model.inference_noise_scale).T)  # (T, M)
         heard = torch.tensor([len(one) for one in drawn], device=device)
-        inside = sequence_mask(heard).unsqueeze(1).to(mask.dtype)  # (B, 1, T)
-        flowed, _ = model.decoder(
-            pad_sequence(drawn, batch_first=True).transpose(1, 2), inside, g=speaker, reverse=True
-        )  # (B, M, T)
+        latent = widened(pad_sequence(drawn, batch_first=True).transpose(1, 2))  # (B, M, T)
+        inside = sequence_mask(heard, latent.shape[2]).unsqueeze(1).to(mask.dtype)  # (B, 1, T)
+        flowed, _ = model.decoder(latent, inside, g=speaker, reverse=True)  # (B, M, T)
         whole = [length // model.num_squeeze * model.num_squeeze for length in heard.tolist()]
         return [mel[:, :length] for mel, length in zip(flowed, whole, strict=True)]

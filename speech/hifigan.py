@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from speech.models import GRAIN
 from speech.vocoder import HifiganGenerator, as_images, fastest_precision
 
 LIBRARY_PADDING = 5
@@ -33,13 +34,13 @@ class Hifigan:
         self._dtype = dtype or fastest_precision(device)
         self._channels_last = device.type == "cpu"
         self._device = device
-        self._rates = _rates(generator)
         self._gap = _widest_reach(generator)
         self.batches = all((up.kernel_size[0] - up.stride[0]) % 2 == 0 for up in generator.ups)
         if self._channels_last:
             as_images(generator)
         self._generator = generator.to(device, self._dtype).eval()
-        self._masks: dict[int, torch.Tensor] = {}
+        self._gaps: list[tuple[int, int]] = []
+        self._width = 1
         for part in (generator.ups, generator.resblocks, generator.conv_post):
             for module in part.modules():
                 if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
@@ -62,12 +63,12 @@ class Hifigan:
         """Return the waveforms (N,) of frames (C, T') that go through the generator in one row."""
         starts = _starts([one.shape[1] for one in frames], self._gap)
         width = starts[-1] + frames[-1].shape[1]
+        width += -width % GRAIN if self.batches else 0
         row = torch.zeros(1, frames[0].shape[0], width, device=self._device)  # (1, C, W)
-        inside = torch.zeros(width, device=self._device)
         for start, one in zip(starts, frames, strict=True):
             row[0, :, start : start + one.shape[1]] = one
-            inside[start : start + one.shape[1]] = 1
-        self._set_masks(inside if len(frames) > 1 else None)
+        ends = [start + one.shape[1] for start, one in zip(starts, frames, strict=True)]
+        self._gaps, self._width = list(zip(ends, [*starts[1:], width], strict=True)), width
         sound = self._generator(self._shaped(row), None if condition is None else self._shaped(condition))
         sound = sound.reshape(-1).float()  # (N of all)
         hop = sound.shape[0] // width
@@ -80,18 +81,12 @@ class Hifigan:
         values = values.to(self._device, self._dtype)
         return values.unsqueeze(2).contiguous(memory_format=torch.channels_last) if self._channels_last else values
 
-    def _set_masks(self, inside: torch.Tensor | None) -> None:
-        """Keep for each width that a tensor takes on its way which of its positions are of a sentence."""
-        self._masks = {}
-        if inside is None:
-            return
-        for rate in self._rates:
-            mask = inside.repeat_interleave(rate).to(self._dtype)  # (W * rate,)
-            self._masks[len(mask)] = mask
-
-    def _silence_gaps(self, _module: nn.Module, values: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
-        """Set what a convolution takes in to zero between the sentences."""
-        return (values[0] * self._masks[values[0].shape[-1]],) if self._masks else None
+    def _silence_gaps(self, _module: nn.Module, values: tuple[torch.Tensor, ...]) -> None:
+        """Set what a convolution takes in to zero outside the sentences: in place, for nothing else holds it."""
+        rate = values[0].shape[-1] // self._width
+        for start, end in self._gaps:
+            if end > start:
+                values[0][..., start * rate : end * rate] = 0
 
 
 def remove_weight_norm(model: nn.Module) -> None:

@@ -38,6 +38,17 @@ class Sound(Protocol):
         """Return a waveform (N,) in -1..1 for each mel (M, T)."""
 
 
+GRAIN = 64
+"""Positions that widths are rounded up to. The processor's library makes new code for every new width of a
+convolution, which takes longer than the convolution itself, and keeps a thousand of them: with rounded widths a few
+dozen are made, once, and neither time nor memory grows with the sentences (LOG.md)."""
+
+
+def widened(values: torch.Tensor) -> torch.Tensor:
+    """Return `values` with zeros after the last position, up to the next multiple of `GRAIN`."""
+    return torch.nn.functional.pad(values, (0, -values.shape[-1] % GRAIN))
+
+
 def noise(seed: int, *shape: int) -> torch.Tensor:
     """Return normal noise of `shape` that depends on the seed alone, on every device."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from speech.hifigan import Hifigan, remove_weight_norm
-from speech.models import Said, noise
+from speech.models import Said, noise, widened
 from speech.quiet import quiet_imports
 
 with quiet_imports():
@@ -51,7 +51,8 @@ class VitsVoice:
         """Return what the decoder makes sound of, (D, T), for each text."""
         device, model = self._device, self._model
         lengths = torch.tensor([len(text) for text in said.texts], device=device)
-        tokens = pad_sequence([torch.tensor(text, device=device) for text in said.texts], batch_first=True)  # (B, P)
+        tokens = pad_sequence([torch.tensor(text, device=device) for text in said.texts], batch_first=True)
+        tokens = widened(tokens)  # (B, P)
         language = None if self._language is None else self._language.expand(len(tokens), -1, -1)  # (B, D', 1)
         hidden, mean, scale, mask = model.text_encoder(tokens, lengths, lang_emb=language)  # 3 x (B, D, P), (B, 1, P)
         durations = self._durations(hidden, mask, language, said)  # (B, P)
@@ -61,10 +62,9 @@ class VitsVoice:
             random = noise(seed, *m.shape).to(device)
             drawn.append((m + random * torch.exp(s) * model.inference_noise_scale).T)  # (T, D)
         frames = torch.tensor([len(one) for one in drawn], device=device)
-        inside = sequence_mask(frames).unsqueeze(1).to(hidden.dtype)  # (B, 1, T)
-        flowed = model.flow(
-            pad_sequence(drawn, batch_first=True).transpose(1, 2), inside, g=self._speaker, reverse=True
-        )  # (B, D, T)
+        latent = widened(pad_sequence(drawn, batch_first=True).transpose(1, 2))  # (B, D, T)
+        inside = sequence_mask(frames, latent.shape[2]).unsqueeze(1).to(hidden.dtype)  # (B, 1, T)
+        flowed = model.flow(latent, inside, g=self._speaker, reverse=True)  # (B, D, T)
         return [self._stretched(one[:, :length]) for one, length in zip(flowed, frames.tolist(), strict=True)]
 
     def _durations(
