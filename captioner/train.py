@@ -73,6 +73,7 @@ class Trainer:
         """Compute or open the cached maps, put the captioner to train together, take up a checkpoint."""
         self.settings, self.data, self.bundle = settings, data, bundle
         encoder, self.tokenizer = bundle.encoder.to(settings.device), bundle.tokenizer
+        self.stored_config = encoder.config
         if settings.fixed_blocks is not None:
             encoder.config = replace(encoder.config, lower_blocks=settings.fixed_blocks)
         cache_folder = settings.out / "cache"
@@ -123,7 +124,9 @@ class Trainer:
         temporary = self.state_file.with_suffix(".part")
         torch.save(state, temporary)
         temporary.replace(self.state_file)
-        averaged = replace(self.bundle, encoder=self.average.encoder, model=self.average.model)
+        encoder = copy.copy(self.average.encoder)
+        encoder.config = self.stored_config  # where this run cut it is no property of the captioner
+        averaged = replace(self.bundle, encoder=encoder, model=self.average.model)
         save_bundle(averaged, self.settings.out / "model")
 
     def run(self) -> None:

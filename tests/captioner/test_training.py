@@ -183,6 +183,24 @@ def test_text_in_other_words_than_the_training_captions_is_not_learned_from():
         Texts(["zebra crossing"], tokenizer, 12)
 
 
+def test_a_run_may_leave_more_of_the_encoder_alone_than_the_captioner_says(
+    data_folder: Path, data: Data, tmp_path: Path
+):
+    before = tiny_bundle().encoder
+    chosen = settings(data_folder, tmp_path, 3, fixed_blocks=3)
+    Trainer(replace(chosen, tune_share=0.0), data, tiny_bundle()).run()
+
+    after = load_bundle(tmp_path / "model").encoder
+    assert after.config == before.config
+    same = {
+        name
+        for name, one in after.state_dict().items()
+        if torch.equal(one, before.state_dict()[name].half().float())  # as it is stored
+    }
+    assert all(name in same for name in before.state_dict() if name.startswith("network.blocks.2."))
+    assert "network.conv_head.weight" not in same
+
+
 def test_rewards_reach_every_part_that_is_trained(data_folder: Path, data: Data, tmp_path: Path):
     rich = replace(data, train=[replace(one, captions=one.captions * 2) for one in data.train])
     trainer = SelfCritical(replace(settings(data_folder, tmp_path, 8), **GENTLE), rich, tiny_bundle())
