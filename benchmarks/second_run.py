@@ -1,6 +1,8 @@
 """Time a run over an unchanged folder, and count the photos that it opens.
 
-python benchmarks/second_run.py --work FOLDER --csv benchmarks/second_run.csv
+python benchmarks/second_run.py --work FOLDER --csv benchmarks/second_run.csv OPTIONS
+
+The options of the runs that left FOLDER must be given again, or they would count as changes.
 
 FOLDER is what `memory.py` left: photos and finished outputs. strace, where it is installed, counts the photos that are
 opened; without it that column is empty.
@@ -43,8 +45,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder that memory.py left")
     parser.add_argument("--photos", type=int, nargs="+", default=[1000, 10000])
     parser.add_argument("--csv", type=Path, help="file to write the table to")
-    options = parser.parse_args()
-    models = ["--captioner", str(options.work / "captioner"), "--voice", str(options.work / "voice")]
+    options, more = parser.parse_known_args()
+    models = ["--captioner", str(options.work / "captioner"), "--voice", str(options.work / "voice"), *more]
     rows = []
     for count in options.photos:
         places = options.work / f"photos-{count}", options.work / f"out-{count}"
