@@ -1,6 +1,6 @@
 """Does the voice say what it was given? Captions are spoken, read back by a recogniser, and mended where that fails.
 
-    python benchmarks/read_back.py CAPTIONS_TSV [--count 1000]
+    python -P benchmarks/read_back.py CAPTIONS_TSV [--count 1000]
 
 CAPTIONS_TSV has the columns `image` and `caption` (flickr8k's `captions-dev.tsv`). One caption of each photo in turn is
 made a sentence. A row of `read_back.csv` is a sentence; sentences that are in it already are not spoken again, so the
