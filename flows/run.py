@@ -2,12 +2,14 @@
 
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -36,7 +38,6 @@ from flows.stages import Stages
 from flows.stopping import Stop
 from flows.storage import size_of, write_json
 from flows.tables import own_columns, read_table, row_id
-from flows.workers import Workers
 from speech.errors import SpeechError
 
 if TYPE_CHECKING:
@@ -231,7 +232,8 @@ def decoders(device: str) -> Executor:
     """Return the workers that open photos: processes where a GPU is to be fed, threads beside models on the CPU."""
     cores = os.cpu_count() or 1
     if device.startswith("cuda"):
-        return Workers(min(cores, 16))
+        hush = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's business alone
+        return ProcessPoolExecutor(min(cores, 16), get_context("spawn"), signal.signal, hush)
     return ThreadPoolExecutor(min(cores, 4), thread_name_prefix="decode")
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from speech import acoustic, vocoder
+from speech import acoustic, vocoder, weights
 from speech.acoustic import IPAPhonemes
 from speech.errors import UnspeakableError, VoiceError
 from speech.hifigan import LIBRARY_PADDING, Hifigan
@@ -23,8 +21,8 @@ def load(folder: Path, device: torch.device) -> tuple[Model, Callable[[str], lis
     try:
         model, characters = acoustic.build(config["acoustic"])
         generator = vocoder.build(config["vocoder"])
-        _fill(model, folder / ACOUSTIC)
-        _fill(generator, folder / VOCODER)
+        model.load_state_dict(weights.load(folder / ACOUSTIC))
+        generator.load_state_dict(weights.load(folder / VOCODER))
     except (KeyError, TypeError, RuntimeError, ValueError, SafetensorError, NotImplementedError) as error:
         raise VoiceError(
             f"its weights and settings do not fit: {(str(error).splitlines() or [type(error).__name__])[0][:160]}",
@@ -58,9 +56,3 @@ class Speller:
                 mend="spell the word another way",
             )
         return acoustic.token_ids(phonemes, self._characters)
-
-
-def _fill(model: torch.nn.Module, path: Path) -> None:
-    """Load the weights of `path` (any float precision) into `model` in single precision."""
-    weights: dict[str, Any] = load_file(path)
-    model.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in weights.items()})

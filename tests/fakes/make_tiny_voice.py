@@ -86,7 +86,8 @@ def _make_audible(
     mels = acoustic.predict_mels(model, [acoustic.token_ids("ɐ dˈɑːɡ ɹˈʌnz.", characters)])
     sound = generator.conv_post.register_forward_hook(lambda _m, _i, out: loud.append(float(out.abs().max())))
     loud: list[float] = []
-    vocoder.synthesise(generator, mels, 2)
+    with torch.inference_mode():
+        generator(mels[0][None])
     sound.remove()
     generator.conv_post.weight.mul_(LOUDEST / loud[0])
 
