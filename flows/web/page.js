@@ -178,6 +178,7 @@ async function show(at = 0) {
   }
   find("#photos").replaceChildren(...rows.map((row, k) => card(row, numbers[k])));
   find("#shown").textContent = shown;
+  page.sorted = filters.sort.value;
   showPages(pages);
 }
 

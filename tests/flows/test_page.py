@@ -21,7 +21,7 @@ from flows.schema import SCHEMA
 def opened(tab: Any, out: Path) -> Any:
     """Open the page of `out` and wait until its rows are there."""
     tab.goto((out / "report" / "index.html").as_uri())
-    tab.wait_for_function("document.querySelector('#shown').textContent !== ''")
+    tab.wait_for_function("() => document.querySelector('#shown').textContent !== ''")
     return tab
 
 
@@ -100,9 +100,9 @@ def test_rows_are_filtered_by_status_name_and_flag(narrated: Runs, tab: Any):
     assert names(tab) == ["broken.jpg"]
 
     tab.click("button[type=reset]")
-    tab.wait_for_function("document.querySelectorAll('#photos h3').length === 5")
+    tab.wait_for_function("() => document.querySelectorAll('#photos h3').length === 5")
     tab.fill("[name=query]", "001")
-    tab.wait_for_function("document.querySelectorAll('#photos h3').length === 1")
+    tab.wait_for_function("() => document.querySelectorAll('#photos h3').length === 1")
 
     assert names(tab) == ["001.png"]
 
@@ -116,7 +116,7 @@ def test_a_page_has_at_most_two_hundred_rows_and_sorts_all_of_them_by_confidence
     assert "page 1 of 6" in tab.inner_text("#shown")
 
     tab.select_option("[name=sort]", "doubt")
-    tab.wait_for_function("document.querySelector('#photos h3').textContent === '000000.jpg'")
+    tab.wait_for_function("() => document.querySelector('#photos h3').textContent === '000000.jpg'")
 
     assert names(tab)[:3] == ["000000.jpg", "000100.jpg", "000200.jpg"]
     assert tab.locator("#histogram .bars span").count() == 10

@@ -185,7 +185,7 @@ def test_a_folder_without_a_manifest_is_an_error_in_one_line(tmp_path: Path):
 def opened(tab: Any, served: Served) -> Any:
     tab.goto(served.address)
     tab.wait_for_selector("#desk-title")
-    tab.wait_for_function("document.querySelector('#text').value !== ''")
+    tab.wait_for_function("() => document.querySelector('#text').value !== ''")
     return tab
 
 
