@@ -66,6 +66,9 @@ class Job(BaseModel):
     language: str = Field("", description="What is spoken, of a voice with several languages, by its own name.")
     accept_licence: str = Field("", description="Restrictive licences of voices that you accept, divided by commas.")
     policy: str = Field("wcag", description="How alt text is made from a caption: wcag, short-125 or plain.")
+    neutral_people: bool = Field(
+        False, description="Name people without their gender: 'a person', not 'a man' or 'a woman'."
+    )
     profile: str = Field(
         "streaming", description="Loudness of the clips: streaming (-16 LUFS), ebu-r128 (-23 LUFS), acx or none."
     )

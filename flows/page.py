@@ -14,7 +14,7 @@ from flows import paths
 from flows.manifest import Manifest
 from flows.records import Row, Summary
 from flows.report import count_line
-from flows.reviews import Decision, Reviews
+from flows.reviews import Reviews
 from flows.schema import COLUMNS
 from flows.storage import Folder, is_remote, remove, size_of, write_text
 
@@ -70,7 +70,7 @@ def index_of(manifest: Manifest, reviews: Reviews, about: str) -> dict[str, Any]
     statuses = ["described", "decorative", "refused", "failed"]
     flag_sets: dict[tuple[str, ...], int] = {(): 0}
     for _, row in manifest.read(_INDEX_COLUMNS):
-        decision = standing(reviews, row)
+        decision = reviews.standing(row)
         rules = tuple(sorted({flag["rule"] for flag in row["alt_flags"] or []}))
         columns["names"].append(row["id"])
         columns["status"].append(statuses.index(row["status"]))
@@ -90,7 +90,7 @@ def _certainty(row: Row) -> float:
 
 def card_of(row: Row, reviews: Reviews, out: Folder) -> dict[str, Any]:
     """Return what the page shows of one row, the decision that holds for it included."""
-    decision = standing(reviews, row)
+    decision = reviews.standing(row)
     spoken, flags = row["alt_text"], row["alt_flags"] or []
     card = {name: row[name] for name in _CARD_COLUMNS}
     by_model = row["words_by"] in (None, "captioner")
@@ -104,14 +104,6 @@ def card_of(row: Row, reviews: Reviews, out: Folder) -> dict[str, Any]:
         card |= {"alt_text": decision.new, "pending": True, "alt_flags": []}
         card |= {"by_model": False, "written_by": f"written by {decision.who}"}
     return card
-
-
-def standing(reviews: Reviews, row: Row) -> Decision | None:
-    """Return the decision that holds for a row: a rejection falls once the words that were rejected are gone."""
-    decision = reviews.latest(row["id"], row["sha256"])
-    if decision is not None and decision.action == "rejected" and decision.old != row["alt_text"]:
-        return None
-    return decision
 
 
 def _writer(row: Row) -> str:

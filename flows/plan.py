@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from flows.addresses import is_local
+from flows.digests import Digests
 from flows.inputs import distinct_id
 from flows.manifest import Manifest
 from flows.records import Row, Source, Work
+from flows.reviews import Reviews
 from flows.schema import LASTING, MISSING_PLUGIN
 from flows.storage import EPOCH, files_below, is_gone, is_same_file, size_of
+from flows.words import FOLLOW, STAND, state_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -26,7 +29,8 @@ CREATE TABLE found (id TEXT PRIMARY KEY, uri TEXT, size_bytes INTEGER, mtime_us 
     own TEXT) WITHOUT ROWID;
 CREATE TABLE done (id TEXT PRIMARY KEY, part INTEGER, sha256 TEXT, size_bytes INTEGER, mtime_us INTEGER, uri TEXT,
     status TEXT, reason TEXT, captioner_digest TEXT, alt_text_digest TEXT, voice_digest TEXT, audio_digest TEXT,
-    audio_path TEXT, missing INTEGER, etag TEXT, own TEXT, words_by TEXT, burst_of TEXT) WITHOUT ROWID;
+    audio_path TEXT, missing INTEGER, etag TEXT, own TEXT, words_by TEXT, burst_of TEXT,
+    words INTEGER, is_told INTEGER) WITHOUT ROWID;
 CREATE TABLE past (sha256 TEXT PRIMARY KEY, row TEXT) WITHOUT ROWID;
 CREATE INDEX done_sha256 ON done (sha256);
 CREATE INDEX done_place ON done (part, id);
@@ -34,7 +38,7 @@ CREATE INDEX done_place ON done (part, id);
 
 _TABLE_COLUMNS = ("id", "part", "sha256", "size_bytes", "mtime_us", "uri", "status", "reason", "captioner_digest",
                   "alt_text_digest", "voice_digest", "audio_digest", "audio_path", "missing", "etag", "own",
-                  "words_by", "burst_of")  # fmt: skip
+                  "words_by", "burst_of", "words", "is_told")  # fmt: skip
 
 _DONE_COLUMNS = (
     *(
@@ -53,6 +57,7 @@ _DONE_COLUMNS = (
         "burst_of",
     ),
     *("captioner_digest", "alt_text_digest", "voice_digest", "audio_digest"),
+    *("alt_text", "review", "reviewed_by", "reviewed_at"),
 )
 
 _PLACES = ", ".join("?" * len(_TABLE_COLUMNS))
@@ -63,8 +68,8 @@ _CURRENT = f"""((done.status = 'refused' AND NOT (done.reason = '{MISSING_PLUGIN
     OR (done.status = 'failed' AND done.reason IN ({_LASTING}) AND done.captioner_digest = :captioner
     AND done.alt_text_digest = :alt_text AND done.voice_digest = :voice AND done.audio_digest = :audio)
     OR (done.status IN ('described', 'decorative') AND done.reason IS NULL AND (:bursts OR done.burst_of IS NULL)
-    AND (coalesce(done.words_by, 'captioner') != 'captioner'
-    OR (done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text))
+    AND (done.words = {STAND} OR (done.words = {FOLLOW}
+    AND done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text))
     AND (done.status = 'decorative' OR (done.voice_digest = :voice AND done.audio_digest = :audio
     AND clip_exists(done.audio_path)))))"""
 
@@ -77,32 +82,6 @@ _UNCHANGED = """done.size_bytes = found.size_bytes AND CASE WHEN done.etag IS NO
 
 _TOLD = "(found.own IS NULL OR done.own IS found.own)"
 """The caller's columns stand in the row; what no table came with keeps those it had."""
-
-
-@dataclass(frozen=True)
-class Digests:
-    """What changes the work, stage by stage: each 16 hex digits."""
-
-    captioner: str
-    """Weights, settings and vocabulary of the captioner."""
-    alt_text: str
-    """Rules of the policy."""
-    voice: str
-    """Weights and settings of the voice."""
-    audio: str
-    """Mastering and encoding."""
-
-    def caption_holds(self, row: Row) -> bool:
-        """Return whether the caption of `row` is what would be made now; a row that failed later may have one."""
-        return bool(row["caption"] is not None and row["captioner_digest"] == self.captioner)
-
-    def words_hold(self, row: Row) -> bool:
-        """Return whether the alt text of `row` is what would be made now."""
-        return self.caption_holds(row) and row["alt_text_digest"] == self.alt_text
-
-    def sound_holds(self, row: Row) -> bool:
-        """Return whether the clip of `row` is what would be made now of the same alt text."""
-        return (row["voice_digest"], row["audio_digest"]) == (self.voice, self.audio)
 
 
 @dataclass
@@ -127,19 +106,20 @@ class Plan:
         manifest: Manifest,
         digests: Digests,
         scratch: Path,
+        reviews: Reviews,
         *,
         rehash: bool = False,
         retry: str | None = None,
         bursts: bool = False,
     ) -> None:
-        """Read the manifest's keys into a new scratch file in the folder `scratch`.
+        """Read the manifest's keys, and what people decided, into a new scratch file in the folder `scratch`.
 
         `rehash` does every photo again, `retry` those whose row has that reason, or any where it is `all`. Without
         `bursts` no photo stands with the words of another one.
         """
         self.check_lock: Callable[[], None] = lambda: None
         """Called before each commit; raises FlowError where another run may be at work by now."""
-        self.manifest, self.digests, self.rehash = manifest, digests, rehash
+        self.manifest, self.digests, self.reviews, self.rehash = manifest, digests, reviews, rehash
         scratch.mkdir(parents=True, exist_ok=True)
         self._file = scratch / f"plan-{os.getpid()}.sqlite"
         self._file.unlink(missing_ok=True)
@@ -155,7 +135,7 @@ class Plan:
         self._settings["plugin"] = find_spec("pillow_heif") is not None
         self._base.execute("BEGIN")
         rows = manifest.read(_DONE_COLUMNS)
-        self._base.executemany(f"INSERT INTO done VALUES ({_PLACES})", (_done(part, row) for part, row in rows))
+        self._base.executemany(f"INSERT INTO done VALUES ({_PLACES})", (self._done(part, row) for part, row in rows))
         self._base.execute("COMMIT")
 
     def _list_clips(self, folder: "UPath") -> None:
@@ -261,15 +241,18 @@ class Plan:
         is_dated = mtime != EPOCH or is_local(source.uri)
         return is_dated and (row["size_bytes"], mtime) == (source.size_bytes, source.mtime)
 
-    def reusable(self, sha256: str) -> Row | None:
-        """Return the committed row for the same bytes that saves the most work: with its clip, or only its words."""
+    def reusable(self, sha256: str, *, whoever_wrote: bool = False) -> Row | None:
+        """Return the committed row for the same bytes that saves the most work: with its clip, or only its words.
+
+        `whoever_wrote` looks for the clip of a person's words, which needs no caption.
+        """
         query = """SELECT part, id, audio_path FROM done WHERE sha256 = :sha256
-            AND captioner_digest = :captioner AND status IN ('described', 'failed')
+            AND (captioner_digest = :captioner OR :whoever) AND status IN ('described', 'failed')
             AND (:bursts OR burst_of IS NULL)
             ORDER BY (audio_path IS NOT NULL) DESC, (alt_text_digest = :alt_text) DESC,
             (voice_digest = :voice AND audio_digest = :audio) DESC, id LIMIT 8"""
         with self._lock:
-            found = self._base.execute(query, self._settings | {"sha256": sha256}).fetchall()
+            found = self._base.execute(query, self._settings | {"sha256": sha256, "whoever": whoever_wrote}).fetchall()
             best = next((place for place in found if self._clip_exists(place[2])), found[0] if found else None)
             return self.manifest.row(best[0], best[1]) if best else self._recall(sha256)
 
@@ -291,6 +274,14 @@ class Plan:
             AND NOT EXISTS (SELECT 1 FROM chosen WHERE chosen.id = done.id) ORDER BY part, id LIMIT 512"""
         for part, photo_id, uri in self._pages(query):
             yield self.manifest.row(part, photo_id) | {"uri": uri, "missing_since": None}
+
+    def newly_decided(self) -> Iterator[Row]:
+        """Yield the rows that need no work but about which a person decided something, as they are now."""
+        query = """SELECT part, id, uri FROM done WHERE (part, id) > (?1, ?2) AND NOT is_told
+            AND NOT EXISTS (SELECT 1 FROM chosen WHERE chosen.id = done.id) ORDER BY part, id LIMIT 512"""
+        for part, photo_id, _ in self._pages(query):
+            row = self._row(part, photo_id)
+            yield row | self.reviews.columns(row)
 
     def gone(self, unreadable: list[str]) -> Iterator[Row]:
         """Yield the rows whose photo is gone now.
@@ -334,7 +325,7 @@ class Plan:
                 replaced.setdefault(home[0], []).append(row)
         homes = {row["id"]: part for part, group in replaced.items() for row in group}
         homes |= self.manifest.commit(replaced, new)
-        done = [_done(homes[row["id"]], row) for row in rows]
+        done = [self._done(homes[row["id"]], row) for row in rows]
         self._base.executemany(f"INSERT OR REPLACE INTO done VALUES ({_PLACES})", done)
 
     def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
@@ -357,6 +348,18 @@ class Plan:
     def _clip_exists(self, audio_path: str | None) -> bool:
         return audio_path is not None and bool(size_of(self.manifest.out / audio_path))
 
+    def _done(self, part: int, row: Row) -> tuple[object, ...]:
+        """Return the values of `row` in the order of the table `done`."""
+        decided = self.reviews.columns(row)
+        keys = row | {
+            "part": part,
+            "mtime_us": _microseconds(row["mtime"] or EPOCH),
+            "missing": row["missing_since"] is not None,
+            "words": state_of(row, self.reviews),
+            "is_told": all(row[name] == decided[name] for name in ("review", "reviewed_by", "reviewed_at")),
+        }
+        return tuple(keys[name] for name in _TABLE_COLUMNS)
+
 
 def _is_elsewhere(uri: str, other: str) -> bool:
     """Return whether the file at `uri` is there and is not the one at `other` by another way."""
@@ -368,13 +371,3 @@ def _is_elsewhere(uri: str, other: str) -> bool:
 
 def _microseconds(time: datetime) -> int:
     return (time - EPOCH) // timedelta(microseconds=1)
-
-
-def _done(part: int, row: Row) -> tuple[object, ...]:
-    """Return the values of `row` in the order of the table `done`."""
-    keys = row | {
-        "part": part,
-        "mtime_us": _microseconds(row["mtime"] or EPOCH),
-        "missing": row["missing_since"] is not None,
-    }
-    return tuple(keys[name] for name in _TABLE_COLUMNS)

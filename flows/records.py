@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from captioner.records import AltText, Caption, Features, Photo, Refusal
+    from flows.words import Words
     from speech.errors import SpeechError
     from speech.records import Clip, Spoken
 
@@ -69,6 +70,8 @@ class Work:
     """Whether `reused` holds for the clip too."""
     reuses_raw: bool = False
     """Whether the sound was kept by an earlier run and is only mastered."""
+    words: "Words | None" = None
+    """What a person wrote or approved for the photo: it stands against any model's words."""
     features: "Features | None" = None
     """What the encoder made of it; dropped once it is captioned."""
     caption: "Caption | None" = None

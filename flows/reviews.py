@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from flows import paths
 from flows.errors import FlowError
+from flows.records import Row
 from flows.storage import Folder, append, read_file
 
 Action = Literal["approved", "rejected", "edited", "reopened"]
@@ -91,6 +92,26 @@ class Reviews:
         """Return the decision whose words stand for a photo against any model; None where no person chose them."""
         latest = self.latest(photo_id, sha256)
         return latest if latest is not None and latest.pins_words else None
+
+    def was_written(self, decision: Decision) -> bool:
+        """Return whether the words of a decision are a reviewer's own, and not a captioner's that was approved."""
+        about = self._by_row.get((decision.id, decision.sha256), ())
+        return any(one.action == "edited" and one.new == decision.new for one in about)
+
+    def standing(self, row: Row) -> Decision | None:
+        """Return the decision that holds for a row: a rejection falls once the words that were rejected are gone."""
+        decision = self.latest(row["id"], row["sha256"])
+        if decision is not None and decision.action == "rejected" and decision.old != row["alt_text"]:
+            return None
+        return decision
+
+    def columns(self, row: Row) -> Row:
+        """Return what the manifest says of the decision about a row whose words are final."""
+        decision = self.standing(row)
+        if decision is None:
+            return {"review": None, "reviewed_by": None, "reviewed_at": None}
+        told = {"review": decision.action, "reviewed_by": decision.who, "needs_review": not decision.pins_words}
+        return told | {"reviewed_at": datetime.fromisoformat(decision.when)}
 
     def seen(self, photo_id: str, sha256: str | None) -> int:
         """Return how many decisions there are about a row: what `decide` compares."""

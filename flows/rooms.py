@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from captioner.alt_text import policy_digest
 from captioner.weights import describe
 from flows import paths
+from flows.digests import Digests
 from flows.job import Job
-from flows.plan import Digests
+from flows.reviews import Reviews
 from speech.encoding import Delivery
 from speech.errors import SpeechError
 from speech.lexicon import load_lexicon
@@ -40,10 +41,15 @@ class Rooms:
         audio = f"{AUDIO_VERSION} {delivery} {self.manner.digest}"
         self.digests = Digests(
             captioner=self.captioner_info.digest,
-            alt_text=policy_digest(job.policy),
+            alt_text=policy_digest(job.policy, neutral=job.neutral_people),
             voice=self.voice.digest,
             audio=hashlib.sha256(audio.encode()).hexdigest()[:16],
         )
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        """What people decided, as it stands at the start of the run."""
+        return Reviews(self.job.out)
 
     @cached_property
     def device(self) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from flows import paths
-from flows.own import own_alt_text, own_of
+from flows.own import own_of
 from flows.records import Row, Work
 from flows.rooms import Rooms
 from flows.schema import COLUMNS
@@ -13,6 +13,8 @@ _PHOTO = ("width_px", "height_px", "format")
 _WORDS = ("caption", "alternatives", "alt_text", "words_by", "burst_of", "language", "alt_flags", "attention",
           "mean_logprob", "confidence", "needs_review", "captioner", "captioner_digest", "captioner_licence",
           "alt_text_digest")  # fmt: skip
+_MODELS_OWN = ("caption", "alternatives", "attention", "mean_logprob", "confidence", "captioner", "captioner_digest",
+               "captioner_licence")  # fmt: skip
 _CLIP = ("voice", "voice_digest", "voice_licence", "audio_sha256", "audio_digest", "duration_s", "sample_rate_hz",
          "loudness_lufs", "loudness_reliable", "true_peak_dbtp", "clip_flags", "attempts", "asr_wer")  # fmt: skip
 _SECONDS = {"ingest": "seconds_ingest", "features": "seconds_features", "captions": "seconds_captions",
@@ -38,13 +40,8 @@ def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
     if work.is_decorative:
         return row | {"status": "decorative", "alt_text": "", "words_by": "table", "needs_review": False}
     audio_path = paths.clip_path(work.source.id, rooms.job.format)
-    return (
-        row
-        | {"status": "described", "audio_path": audio_path}
-        | _of_burst(work, _word_columns(told, rooms))
-        | _clip_columns(told, rooms)
-        | _doubt_about_sound(told)
-    )
+    row |= {"status": "described", "audio_path": audio_path} | _of_burst(work, _word_columns(told, rooms))
+    return row | _clip_columns(told, rooms) | _doubt_about_sound(told) | rooms.reviews.columns(row)
 
 
 def _doubt_about_sound(work: Work) -> Row:
@@ -83,9 +80,10 @@ def _photo_columns(work: Work) -> Row:
 
 
 def _word_columns(work: Work, rooms: Rooms) -> Row:
-    if own_alt_text(own_of(work)) is not None and work.alt_text is not None:
-        said = {"alt_text": work.alt_text.text, "words_by": "table", "language": work.alt_text.language}
-        return dict.fromkeys(_WORDS) | said | {"alternatives": [], "alt_flags": [], "needs_review": False}
+    if work.words is not None and work.alt_text is not None:
+        said = {"alt_text": work.alt_text.text, "words_by": work.words.by, "language": work.alt_text.language}
+        heard = {name: work.reused[name] for name in _MODELS_OWN} if work.reused is not None else {"alternatives": []}
+        return dict.fromkeys(_WORDS) | heard | said | {"alt_flags": [], "needs_review": False}
     if work.alt_text is None and work.reused is not None:
         return {name: work.reused[name] for name in _WORDS}
     caption, alt_text, captioner = work.caption, work.alt_text, rooms.captioner_info

@@ -54,12 +54,16 @@ def dry_run(job: Job) -> tuple[Amounts, Estimate]:
             raise FlowError(
                 f"this cannot be read ({error.strerror})", str(job.out), "mend it, or choose another"
             ) from error
-        with Plan(
-            manifest, rooms.digests, Path(scratch), rehash=job.rehash, retry=job.retry, bursts=job.bursts
-        ) as plan:
+        with _plan(manifest, rooms, Path(scratch)) as plan:
             _take_stock(job, plan, listing)
             amounts = plan.amounts()
             return amounts, estimate(job, amounts)
+
+
+def _plan(manifest: Manifest, rooms: Rooms, scratch: Path) -> Plan:
+    job = rooms.job
+    asked = {"rehash": job.rehash, "bursts": job.bursts}
+    return Plan(manifest, rooms.digests, scratch, rooms.reviews, retry=job.retry, **asked)
 
 
 def run(job: Job, console: Console) -> Summary:
@@ -73,7 +77,9 @@ def run(job: Job, console: Console) -> Summary:
         manifest = Manifest(job.out)
         manifest.renew()
         heal(job.out, manifest)
-        with Plan(manifest, rooms.digests, scratch, rehash=job.rehash, retry=job.retry, bursts=job.bursts) as plan:
+        with Plan(
+            manifest, rooms.digests, scratch, rooms.reviews, rehash=job.rehash, retry=job.retry, bursts=job.bursts
+        ) as plan:
             strangers = _take_stock(job, plan, listing)
             if strangers:
                 console.say(f"{job.table}: {strangers} rows fit no photo by their id")
@@ -173,6 +179,7 @@ class _Run:
             gone = (row | {"missing_since": self.began} for row in self.plan.gone(self.listing.unreadable))
             self._note(gone)
             self._note(self.plan.found_again())
+            self._note(self.plan.newly_decided())
         self.summary.missing = self.plan.count_missing()
         self._check_counts()
         self._keep_account()

@@ -1,6 +1,5 @@
 """The stages of a shard: each calls a room for what is still open, and holds no logic of its own."""
 
-import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -13,22 +12,21 @@ from typing import TYPE_CHECKING
 
 from captioner.alt_text import make_alt_text
 from captioner.errors import OutOfMemoryError
-from captioner.photos import decode_photo, open_photo
 from captioner.records import AltText, Caption, Photo, Refusal
 from flows import paths
-from flows.addresses import is_local, uri_path
 from flows.clips import hash_of, keep_replaced, note_publishing, publish, remove_superseded
-from flows.own import is_decorative, own_alt_text, own_language, own_of
+from flows.opening import failure_of, open_uri
+from flows.own import is_decorative, own_of
 from flows.plan import Plan
 from flows.raw import rounded
 from flows.records import Row, Shard, Summary, Work
 from flows.report import tally
 from flows.rooms import Rooms
 from flows.rows import make_row
-from flows.schema import DEAD_LINK
 from flows.stopping import Stop
-from flows.storage import read, remove
+from flows.storage import remove
 from flows.thumbnails import write_thumbnail
+from flows.words import human_words
 from speech.errors import BadAudioError, SpeechError
 from speech.records import Spoken
 
@@ -208,35 +206,43 @@ class Stages:
 
     def _has_own_words(self, work: Work) -> bool:
         """Take a person's word for a photo, where one came with it: no captioner is asked, and no twin shares it."""
-        own = own_of(work)
-        text = own_alt_text(own)
-        work.is_decorative = is_decorative(own)
-        if not work.is_decorative and text is None:
+        work.is_decorative = is_decorative(own_of(work))
+        work.words = human_words(work, self.rooms.reviews, self.rooms.captioner_info.language)
+        if not work.is_decorative and work.words is None:
             return False
         if work.photo is not None:
             write_thumbnail(self.rooms.job.out, work.photo)
             work.photo = _without_pixels(work.photo)
-        if text is not None and not work.is_decorative:
-            work.alt_text = AltText(text, own_language(own) or self.rooms.voice.language, ())
+        if work.words is not None and not work.is_decorative:
+            work.alt_text = AltText(work.words.text, work.words.language or self.rooms.voice.language)
             self._look_up(work, work.sha256 or "")
         return True
 
     def _look_up(self, work: Work, sha256: str) -> None:
         """Find committed words and sound for the same bytes."""
-        if work.alt_text is not None and own_alt_text(own_of(work)) is not None:
-            row = work.reused = work.row_before
+        if work.words is not None:
+            row = work.reused = self._row_of_bytes(work, sha256)
             work.reuses_clip = False
-            if row is not None and row["audio_path"] is not None:
+            if row is not None:
                 self._look_up_clip(work, row)
             return
         row = work.reused = self.plan.reusable(sha256)
         if row is None:
             return
         work.reuses_caption, work.photo = True, None
-        if not self.plan.digests.words_hold(row):  # another policy: the same caption in other words
+        if not self.plan.digests.words_hold(row):  # the same caption in other words
             work.caption = Caption(row["caption"], row["mean_logprob"], row["captioner_digest"])
         if work.alt_text is not None or work.caption is None:
             self._look_up_clip(work, row)
+
+    def _row_of_bytes(self, work: Work, sha256: str) -> Row | None:
+        """Return the row that has what was said of a person's photo so far: its own, else one of the same bytes."""
+        before = work.row_before
+        return (
+            before
+            if before is not None and before["sha256"] == sha256
+            else self.plan.reusable(sha256, whoever_wrote=True)
+        )
 
     def _look_up_clip(self, work: Work, row: Row) -> None:
         """Find out whether the row's clip says the photo's words as they would be said now, and is whole."""
@@ -276,7 +282,8 @@ class Stages:
 
     def _word(self, work: Work, policy: str, language: str) -> None:
         if work.caption is not None:
-            work.alt_text = make_alt_text(work.caption.text, policy, language)
+            neutral, confidence = self.rooms.job.neutral_people, work.caption.confidence
+            work.alt_text = make_alt_text(work.caption.text, policy, language, neutral=neutral, confidence=confidence)
             if work.reused is not None:
                 self._look_up_clip(work, work.reused)
 
@@ -295,27 +302,6 @@ class Stages:
         except SpeechError as error:
             work.failure = ("bad-audio" if isinstance(error, BadAudioError) else "unspeakable", str(error))
         work.spoken = None
-
-
-def open_uri(uri: str, side_px: int) -> Photo | Refusal | OSError | MemoryError:
-    """Return the photo, why its file is at fault, or the system's own error; runs in a worker."""
-    if not is_local(uri):
-        return _open_remote(uri, side_px)
-    path = uri_path(uri)
-    try:
-        return open_photo(path, side_px)
-    except (OSError, MemoryError) as error:
-        if path.is_symlink() and not path.exists():
-            return Refusal(DEAD_LINK, "the link leads nowhere; mend it or remove it")
-        return error
-
-
-def _open_remote(address: str, side_px: int) -> Photo | Refusal | OSError | MemoryError:
-    """Return what `open_uri` does for a photo in a store, whose bytes are fetched by one request."""
-    try:
-        return decode_photo(read(address), address, side_px)
-    except (OSError, MemoryError) as error:
-        return error
 
 
 def _halved_where_it_fails(batch: Sequence[Work], function: Callable[[Sequence[Work]], None]) -> None:
@@ -339,16 +325,7 @@ def _take_in(work: Work, outcome: Photo | Refusal | OSError | MemoryError) -> No
     elif isinstance(outcome, Refusal):
         work.sha256, work.refusal = outcome.sha256, outcome
     else:
-        work.failure = _failure(outcome)
-
-
-def _failure(error: OSError | MemoryError) -> tuple[str, str]:
-    """Return the reason and message of a photo that could not be read."""
-    if isinstance(error, MemoryError):
-        return "out-of-memory", "the photo does not fit into memory; it is tried again at the next run"
-    if error.errno == errno.ENOENT:
-        return "vanished", "there is no such file any more; it is looked for again at the next run"
-    return "unreadable", f"the photo cannot be read ({error.strerror or error}); check the disk and its permissions"
+        work.failure = failure_of(outcome)
 
 
 def _open_works(shard: Shard, wanted: Callable[[Work], bool]) -> list[Work]:

@@ -101,7 +101,8 @@ class Attention(nn.Module):
         scores = query @ keys.transpose(2, 3) * query.shape[-1] ** -0.5  # (B, H, T, S)
         if mask is not None:
             scores = scores.masked_fill(~mask, -1e4)
-        return scores.softmax(-1).to(values.dtype) @ values
+        mixed: Tensor = scores.softmax(-1).to(values.dtype) @ values
+        return mixed
 
 
 def _feed_forward(config: TransformerConfig) -> nn.Sequential:

@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows import paths
+from flows.digests import Digests
 from flows.errors import FlowError
 from flows.manifest import ROWS_A_PART, Manifest
-from flows.plan import Digests, Plan
+from flows.plan import Plan
 from flows.records import Row, Source
+from flows.reviews import Reviews
 from flows.schema import COLUMNS, SCHEMA, VERSION
 
 DIGESTS = Digests("captioner", "alt", "voice", "audio")
@@ -37,7 +39,7 @@ def row(photo_id: str, **changes: object) -> Row:
 
 
 def commit(out: Path, rows: list[Row]) -> None:
-    with Plan(Manifest(out), DIGESTS, out / ".narrate") as plan:
+    with Plan(Manifest(out), DIGESTS, out / ".narrate", Reviews(out)) as plan:
         plan.commit(rows)
 
 
@@ -85,7 +87,7 @@ def test_a_reader_beside_a_writer_never_misses_or_doubles_a_row(tmp_path: Path):
 
     reader = threading.Thread(target=read)
     reader.start()
-    with Plan(Manifest(tmp_path), DIGESTS, tmp_path / ".narrate") as plan:
+    with Plan(Manifest(tmp_path), DIGESTS, tmp_path / ".narrate", Reviews(tmp_path)) as plan:
         for turn in range(20):
             plan.commit([row(names[turn], alt_text=str(turn)), row(names[-1 - turn], alt_text=str(turn))])
     done.set()
@@ -161,7 +163,7 @@ def described(out: Path, photo_id: str, **changes: object) -> Row:
 
 
 def to_do(out: Path, sources: list[Source], digests: Digests = DIGESTS) -> list[str]:
-    with Plan(Manifest(out), digests, out / ".narrate") as plan:
+    with Plan(Manifest(out), digests, out / ".narrate", Reviews(out)) as plan:
         plan.add(sources)
         plan.mark(None)
         return [work.source.id for work in plan.works()]
