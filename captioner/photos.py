@@ -147,7 +147,7 @@ def _read(path: Path) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > MAXIMUM_BYTES:
             raise _RefusedError("too-large", f"the file has {size:,} bytes, more than {MAXIMUM_BYTES:,}")
-        return file.read(MAXIMUM_BYTES)
+        return file.read(size)  # a bound instead would be set aside whole, for every photo
 
 
 def _kind_of(data: bytes, name: str) -> str:

@@ -2,14 +2,12 @@
 
 import os
 import secrets
-import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -38,6 +36,7 @@ from flows.stages import Stages
 from flows.stopping import Stop
 from flows.storage import size_of, write_json
 from flows.tables import own_columns, read_table, row_id
+from flows.workers import Workers
 from speech.errors import SpeechError
 
 if TYPE_CHECKING:
@@ -239,8 +238,7 @@ def decoders(device: str) -> Executor:
     """Return the workers that open photos: processes where a GPU is to be fed, threads beside models on the CPU."""
     cores = os.cpu_count() or 1
     if device.startswith("cuda"):
-        hush = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's business alone
-        return ProcessPoolExecutor(min(cores, 16), get_context("spawn"), signal.signal, hush)
+        return Workers(min(cores, 16))
     return ThreadPoolExecutor(min(cores, 4), thread_name_prefix="decode")
 
 

@@ -14,6 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "flows"))
 
 from killing import Forks
+from narrating import Runs
+from stores import s3_endpoint, store
+
+__all__ = ["curt_captioner", "forks", "runs", "s3_endpoint", "store", "workplace"]
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +47,9 @@ def curt_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("curt-captioner")
     save_bundle(replace(tiny_bundle(), search=Search(beams=1, longest=3, shortest=1)), folder)
     return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path, tiny_captioner: Path, tiny_voice: Path) -> Runs:
+    """Return runs over an empty folder of photos."""
+    return Runs(tmp_path, tiny_captioner, tiny_voice)

@@ -179,3 +179,12 @@ def narrate(settings: dict[str, Any]) -> None:
     from flows.run import run
 
     run(Job(**settings), Console())
+
+
+def open_or_die(path: str, side_px: int) -> Any:
+    """Open a photo; the worker that gets a poisoned one is killed, as the system does where memory is short."""
+    from captioner.photos import open_photo
+
+    if "poison" in path:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return open_photo(Path(path), side_px)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +25,7 @@ from flows.output import opened
 from flows.run import decoders
 from flows.schema import REASONS
 from flows.stages import open_uri
+from flows.workers import Workers
 from speech.errors import BadAudioError
 from speech.speaking import Speaker
 
@@ -418,7 +418,7 @@ def test_worker_processes_open_photos_as_threads_do():
     with decoders("cuda") as processes, decoders("cpu") as threads:
         apart, here = (list(pool.map(open_uri, uris, [64] * len(uris))) for pool in (processes, threads))
 
-    assert isinstance(processes, ProcessPoolExecutor)
+    assert isinstance(processes, Workers)
     for one, other in zip(apart, here, strict=True):
         assert type(one) is type(other)
         assert one.sha256 == other.sha256
