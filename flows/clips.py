@@ -8,7 +8,18 @@ from pathlib import PurePosixPath
 from flows import paths
 from flows.manifest import Manifest
 from flows.records import Row, Work
-from flows.storage import Folder, is_remote, is_same_place, link_or_copy, read_file, remove, rename, size_of, write_json
+from flows.storage import (
+    Folder,
+    is_remote,
+    is_same_place,
+    link_or_copy,
+    names_in,
+    read_file,
+    remove,
+    rename,
+    size_of,
+    write_json,
+)
 
 Results = Sequence[tuple[Work, Row]]
 """The photos of a shard, each with the row that is about to be committed."""
@@ -80,24 +91,43 @@ def keep_replaced(out: Folder, results: Results) -> list[Row]:
 
 
 def note_publishing(out: Folder, results: Results) -> None:
-    """Write down which clips are about to change, so that a kill before the rows are in can be healed."""
+    """Write down which clips are about to change, so that a kill before the rows are in can be healed.
+
+    The old clip of a row that stands gets a second name first: until the new row is in, heal can bring it back.
+    """
     changing = {row["audio_path"] for work, row in results if _origin(out, work, row) is not None}
+    standing = {work.row_before["audio_path"] for work, _ in results if work.row_before is not None}
+    for path in sorted(changing & standing):
+        aside = paths.replaced_path(out, path)
+        if size_of(aside) is None and size_of(out / path) is not None:
+            link_or_copy(out / path, aside)
     write_json(paths.journal_path(out), sorted(changing | _superseded(results)), paths.scratch_folder(out))
 
 
+def forget_publishing(out: Folder) -> None:
+    """Remove the journal, now that clips and rows agree, and then the old clips that were kept for heal."""
+    remove(paths.journal_path(out))
+    for name in names_in(paths.state_folder(out)):
+        if name.startswith(paths.REPLACED):
+            remove(paths.state_folder(out) / name)
+
+
 def heal(out: Folder, manifest: Manifest) -> None:
-    """Remove the clips that a killed run put in place without their rows; those photos are spoken again."""
+    """Undo what a killed run did to clips whose rows it did not commit: the old clip comes back, a new one goes."""
     journal = read_file(paths.journal_path(out))
-    if journal is None:
-        return
-    noted = set(json.loads(journal))
-    rows = (row for _, row in manifest.read(("audio_path", "audio_sha256")))
+    noted = set(json.loads(journal or b"[]"))
+    rows = (row for _, row in manifest.read(("audio_path", "audio_sha256"))) if noted else ()
     expected = {row["audio_path"]: row["audio_sha256"] for row in rows if row["audio_path"] in noted}
     for path in sorted(noted):
         data = read_file(out / path)  # where a store cannot be asked, nothing is removed
-        if data is not None and hashlib.sha256(data).hexdigest() != expected.get(path):
+        if data is not None and hashlib.sha256(data).hexdigest() == expected.get(path):
+            continue
+        aside = paths.replaced_path(out, path)
+        if path in expected and hash_of(aside) == expected[path]:
+            rename(aside, out / path)
+        else:
             remove(out / path)
-    remove(paths.journal_path(out))
+    forget_publishing(out)
 
 
 def hash_of(clip: Folder) -> str | None:

@@ -64,8 +64,8 @@ def check_room(out: Folder, needed_bytes: int) -> None:
 
 
 def _clear(out: Folder) -> None:
-    """Remove what a killed run left half done; the journal of its last shard is `flows.clips.heal`'s."""
+    """Remove what a killed run left half done; its last shard's journal and old clips are `flows.clips.heal`'s."""
     for folder in {paths.scratch_folder(out), paths.state_folder(out)}:
         for name in names_in(folder):
-            if name not in KEPT:
+            if name not in KEPT and not name.startswith(paths.REPLACED):
                 remove(folder / name)

@@ -12,6 +12,9 @@ LONGEST_NAME_BYTES = 255
 STATE = ".narrate"
 """The folder of what a run keeps for itself."""
 
+REPLACED = "replaced-"
+"""How the names begin of old clips in the folder of state, kept until the rows of the new ones are committed."""
+
 CLIP_ENDINGS = (".mp3", ".wav", ".flac", ".ogg", ".opus")
 """Endings of clips' files; a folder of photos that ends so could be in the way of one."""
 
@@ -57,6 +60,11 @@ def holder_path(out: Folder) -> Folder:
 def journal_path(out: Folder) -> Folder:
     """Return the file that names the clips of a shard that is being committed."""
     return state_folder(out) / "publishing.json"
+
+
+def replaced_path(out: Folder, clip: str) -> Folder:
+    """Return the second name that the old clip at the path `clip`, relative to `out`, has while it is replaced."""
+    return state_folder(out) / f"{REPLACED}{hashlib.sha256(clip.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
 def run_path(out: Folder, run_id: str) -> Folder:

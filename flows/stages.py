@@ -14,7 +14,7 @@ from captioner.alt_text import make_alt_text
 from captioner.errors import OutOfMemoryError
 from captioner.records import AltText, Caption, Photo, Refusal
 from flows import paths
-from flows.clips import hash_of, keep_replaced, note_publishing, publish, remove_superseded
+from flows.clips import forget_publishing, hash_of, keep_replaced, note_publishing, publish, remove_superseded
 from flows.opening import failure_of, open_uri
 from flows.own import is_decorative, own_of
 from flows.plan import Plan
@@ -24,7 +24,6 @@ from flows.report import tally
 from flows.rooms import Rooms
 from flows.rows import make_row
 from flows.stopping import Stop
-from flows.storage import remove
 from flows.thumbnails import write_thumbnail
 from flows.words import human_words
 from speech.errors import BadAudioError, SpeechError
@@ -128,7 +127,7 @@ class Stages:
         publish(out, results)
         self.plan.commit(rows)
         remove_superseded(out, results)
-        remove(paths.journal_path(out))
+        forget_publishing(out)
         tally(self.summary, results)
         for work in shard.works:
             if work.sha256 is not None and self._underway.get(work.sha256) is work:

@@ -134,7 +134,7 @@ class Scenario:
             rows_committed=len(now),
             rows_lost=len(done.keys() - now.keys()),
             rows_doubled=made_again(done, now) + doubled(out),
-            clips_torn=torn(out, or_missing=not self.begun_from),
+            clips_torn=torn(out),
         )
 
 
@@ -168,12 +168,8 @@ def doubled(out: Path) -> int:
     return len(ids) - len(set(ids))
 
 
-def torn(out: Path, *, or_missing: bool = True) -> int:
-    """Return how many rows have not the clip that they have the hash of, nor stand in the journal of a commit.
-
-    Where clips are replaced, the run after a kill removes those that its journal names and speaks them anew: killed
-    in between, it leaves rows whose clip is missing, but none with the sound of another job.
-    """
+def torn(out: Path) -> int:
+    """Return how many rows have not the clip that they have the hash of, nor stand in the journal of a commit."""
     if not any((out / "manifest").glob("*")):
         return 0
     journal = out / ".narrate" / "publishing.json"
@@ -181,7 +177,7 @@ def torn(out: Path, *, or_missing: bool = True) -> int:
     rows = pq.read_table(out / "manifest", columns=["audio_path", "audio_sha256"]).to_pylist()
     clips = clip_hashes(out)
     named = {row["audio_path"]: row["audio_sha256"] for row in rows if row["audio_path"] not in {None, *noted}}
-    return sum(clips.get(path, None if or_missing else sha256) != sha256 for path, sha256 in named.items())
+    return sum(clips.get(path) != sha256 for path, sha256 in named.items())
 
 
 def clip_hashes(out: Path) -> dict[str, str]:

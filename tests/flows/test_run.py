@@ -16,12 +16,13 @@ from narrating import BROKEN, Runs, make_photo, make_photos, settled_rows
 from captioner.captioning import Captioner
 from captioner.errors import OutOfMemoryError
 from captioner.records import Photo
-from flows import stages
+from flows import clips, stages, storage
 from flows.addresses import path_uri
 from flows.errors import FlowError
 from flows.inputs import looks_like_image
 from flows.manifest import Manifest
 from flows.output import opened
+from flows.plan import Plan
 from flows.run import decoders
 from flows.schema import REASONS
 from flows.stages import open_uri
@@ -483,6 +484,39 @@ def test_a_run_that_dies_between_its_clips_and_its_rows_is_healed(runs: Runs, mo
 
     assert runs.clips() == before
     assert rows_name_their_clips(runs)
+
+
+def test_old_rows_have_their_old_clips_again_however_early_the_healing_run_dies(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed with new clips beside old rows; the next runs are killed in the midst of healing, then right after it."""
+    make_photos(runs.photos, 3)
+    runs.run(limit=2)
+    before = runs.clips()
+    renames = []
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    def rename_once(staged: Path, final: Path) -> None:
+        if renames:
+            raise Killed
+        renames.append(final)
+        storage.rename(staged, final)
+
+    for where, name, deed in [(Manifest, "commit", die), (clips, "rename", rename_once), (Plan, "add", die)]:
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, deed)
+            with pytest.raises(Killed):
+                runs.run(profile="none")
+    assert len(renames) == 1
+    assert runs.clips() == before
+    assert rows_name_their_clips(runs)
+
+    runs.run(profile="none")
+
+    assert rows_name_their_clips(runs)
+    assert [path.name for path in (runs.out / ".narrate").iterdir()] == ["lock"]
 
 
 def test_a_text_that_cannot_be_spoken_any_more_keeps_its_clip_and_its_twins(

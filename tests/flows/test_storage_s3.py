@@ -15,7 +15,9 @@ from stores import KEYS, Store, forget
 
 from flows import lock, paths
 from flows.errors import FlowError
+from flows.manifest import Manifest
 from flows.output import opened
+from flows.plan import Plan
 from flows.reviews import Decision, MovedOnError, Reviews
 from flows.storage import folder_at, read, write_json
 
@@ -184,6 +186,30 @@ def test_a_killed_run_leaves_a_journal_and_half_a_shard_that_the_next_run_mends(
     assert (summary.counts.taken_over, summary.counts.described) == (1, 1)
     assert store.keys("out/.narrate/") == []
     assert store.get("out/audio/001.png.mp3") != b"of a killed run"
+
+
+def test_old_clips_in_a_bucket_come_back_to_their_rows_where_a_run_dies_while_it_replaces_them(
+    runs: Runs, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    put_photos(store, tmp_path / "made", 1)
+    whole = {"photos": f"{store.url}/photos", "out": f"{store.url}/out"}
+    runs.run(**whole)
+    before = store.get("out/audio/000.png.mp3")
+    for where, name, is_old in [(Manifest, "commit", False), (Plan, "add", True)]:
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, _die)
+            with pytest.raises(KeyboardInterrupt):
+                runs.run(**whole, profile="none")
+        assert (store.get("out/audio/000.png.mp3") == before) == is_old
+
+    runs.run(**whole)
+
+    assert store.get("out/audio/000.png.mp3") == before
+    assert store.keys("out/.narrate/") == []
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_second_run_on_a_bucket_says_who_holds_it(store: Store, monkeypatch: pytest.MonkeyPatch):
