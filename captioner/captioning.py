@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from captioner.bundle import Bundle, load_bundle, make_search, search_settings
 from captioner.decoding import Said, search_captions
 from captioner.errors import ModelError, OutOfMemoryError
 from captioner.records import Alternative, Caption, Features, Photo
+from captioner.tokenizer import END, PADDING, START
 from captioner.weights import Description, describe
 
 Given = TypeVar("Given")
@@ -93,11 +95,25 @@ class Captioner:
     def _decode(self, features: Sequence[Features]) -> list[Caption]:
         regions = torch.from_numpy(np.stack([one.regions for one in features])).to(self.device)  # (B, L, D)
         keys = [int(one.sha256, 16) for one in features]
-        return [self._caption(found) for found in search_captions(self.model, regions.float(), self.search, keys)]
+        captions = search_captions(self.model, regions.float(), self.search, keys)
+        return [self._caption(found, regions[at : at + 1].float()) for at, found in enumerate(captions)]
 
-    def _caption(self, found: Sequence[Said]) -> Caption:
+    def _caption(self, found: Sequence[Said], regions: Tensor) -> Caption:
         texts = [Alternative(self.tokenizer.decode(said.tokens), said.mean_logprob) for said in found]
-        return Caption(texts[0].text, texts[0].mean_logprob, self.digest, tuple(texts[1:]))
+        attention = self._attention(regions, list(found[0].tokens))
+        return Caption(texts[0].text, texts[0].mean_logprob, self.digest, tuple(texts[1:]), attention)
+
+    def _attention(self, regions: Tensor, tokens: list[int]) -> tuple[bytes, ...]:
+        """Return for each word of one photo's caption where the model looked, 0..255 a region, the strongest 255.
+
+        One photo at a time, so that no neighbour changes a bit of it.
+        """
+        words = [token for token in tokens if token not in (PADDING, START, END)]
+        if not words:
+            return ()
+        seen = self.model.attend(regions, torch.tensor([[START, *words[:-1]]], device=regions.device))[0]  # (T, L)
+        scaled = (seen / seen.amax(-1, keepdim=True) * 255).round().to("cpu", torch.uint8).numpy()  # (T, L)
+        return tuple(one.tobytes() for one in scaled)
 
 
 def _digest_with(digest: str, settings: Mapping[str, Any]) -> str:

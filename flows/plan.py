@@ -258,13 +258,15 @@ class Plan:
 
     def remember(self, rows: Iterable[Row]) -> None:
         """Keep rows that this run replaces with another photo's: their own photo may come under another name."""
-        kept = [(row["sha256"], json.dumps(row, default=str)) for row in rows]
+        kept = [(row["sha256"], json.dumps(row, default=_as_text)) for row in rows]
         with self._lock:
             self._base.executemany("INSERT OR REPLACE INTO past VALUES (?, ?)", kept)
 
     def _recall(self, sha256: str) -> Row | None:
         found = self._base.execute("SELECT row FROM past WHERE sha256 = ?", (sha256,)).fetchone()
         row: Row | None = json.loads(found[0]) if found else None
+        if row is not None and row["attention"] is not None:
+            row["attention"] = [one.encode("latin-1") for one in row["attention"]]
         return row if row is not None and self.digests.caption_holds(row) else None
 
     def found_again(self) -> Iterator[Row]:
@@ -359,6 +361,11 @@ class Plan:
             "is_told": all(row[name] == decided[name] for name in ("review", "reviewed_by", "reviewed_at")),
         }
         return tuple(keys[name] for name in _TABLE_COLUMNS)
+
+
+def _as_text(value: object) -> str:
+    """Return bytes and times as JSON can keep them."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _is_elsewhere(uri: str, other: str) -> bool:

@@ -92,6 +92,7 @@ def _word_columns(work: Work, rooms: Rooms) -> Row:
     return {
         "caption": caption.text,
         "alternatives": _alternatives(work),
+        "attention": _attention(work),
         "alt_text": alt_text.text,
         "words_by": "captioner",
         "language": alt_text.language,
@@ -121,6 +122,14 @@ def _alternatives(work: Work) -> list[Row]:
         return kept
     others = work.caption.alternatives if work.caption is not None else ()
     return [{"text": other.text, "mean_logprob": _rounded(other.mean_logprob)} for other in others]
+
+
+def _attention(work: Work) -> list[bytes] | None:
+    """Return where the model looked; for a caption taken from a row, what that row has."""
+    if work.reuses_caption and work.reused is not None:
+        kept: list[bytes] | None = work.reused["attention"]
+        return kept
+    return list(work.caption.attention) or None if work.caption is not None else None
 
 
 def _rounded(mean_logprob: float) -> float:

@@ -96,6 +96,13 @@ class Attention(nn.Module):
         attended: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))  # (B, T, W)
         return attended
 
+    def looks(self, inputs: Tensor, keys: Tensor) -> Tensor:
+        """Give how much of each key (B, H, S, W / H) the inputs (B, T, W) take, over all heads: (B, T, S), sums 1."""
+        batch, length, _ = inputs.shape
+        query = self.query(inputs).reshape(batch, length, self.heads, -1).transpose(1, 2)  # (B, H, T, W / H)
+        scores: Tensor = query @ keys.transpose(2, 3) * query.shape[-1] ** -0.5  # (B, H, T, S)
+        return scores.softmax(-1).mean(1)  # (B, T, S)
+
     def _mix(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Mix the values as each query (B, H, T, W / H) looks at the keys: (B, H, T, W / H)."""
         scores = query @ keys.transpose(2, 3) * query.shape[-1] ** -0.5  # (B, H, T, S)
@@ -259,6 +266,23 @@ class TransformerCaptioner(nn.Module):
             regions = None if memory is None else layer.cross.keys_values(memory)
             words = layer(words, mask, regions)
         return words.reshape(photos, captions, length, -1)  # (B, C, T, W)
+
+    def attend(self, regions: Tensor, tokens: Tensor) -> Tensor:
+        """Give where the layers look, on average, as they find the word after each token: (B, T, L), sums 1.
+
+        `regions` are the encoder's (B, L, D), `tokens` one caption a photo, (B, T), with its start token, no padding.
+        """
+        memory = self.encode(regions)
+        words = self._embed(tokens) + self.positions[: tokens.shape[1]]  # (B, T, W)
+        mask = torch.ones(2 * tokens.shape[1:], dtype=torch.bool, device=tokens.device).tril()  # (T, T)
+        seen = []
+        for layer in self._layers:
+            normed = layer.norm_attention(words)
+            words = words + layer.attention(normed, *layer.attention.keys_values(normed), mask)
+            keys, values = layer.cross.keys_values(memory)
+            seen.append(layer.cross.looks(layer.norm_cross(words), keys))
+            words = layer.finish(words, (keys, values))
+        return torch.stack(seen).mean(0)
 
     def start(self, regions: Tensor) -> DecoderCache:
         """Begin to decode photos (B, L, D): encode them once for all captions and all tokens."""

@@ -85,3 +85,24 @@ def test_dropout_does_nothing_outside_training():
 
 def test_the_table_of_networks_names_the_transformer():
     assert MODELS["transformer"][1] is TransformerCaptioner
+
+
+@torch.inference_mode()
+def test_where_each_word_looks_sums_to_one_and_no_later_word_changes_it(network: TransformerCaptioner):
+    regions = torch.randn(1, 4, network.config.region_width)
+    short = network.attend(regions, torch.tensor([[1, 5, 6]]))
+    long = network.attend(regions, torch.tensor([[1, 5, 6, 9]]))
+
+    assert torch.allclose(long.sum(-1), torch.ones(1, 4))
+    assert torch.allclose(long[:, :3], short, atol=1e-6)
+
+
+@torch.inference_mode()
+def test_a_region_that_is_looked_at_alone_gets_all_of_the_attention(network: TransformerCaptioner):
+    keys = torch.zeros(1, network.config.heads, 4, network.config.width // network.config.heads)
+    attention = network.word_layers[0].cross
+    words = torch.randn(1, 1, network.config.width)
+    query = attention.query(words).reshape(1, 1, network.config.heads, -1).transpose(1, 2)
+    keys[:, :, 2] = 1000 * query[:, :, 0]
+
+    assert attention.looks(words, keys)[0, 0].argmax() == 2
