@@ -13,11 +13,15 @@ import numpy as np
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from PIL import Image
 
 from speech import corpus
 from speech.mels import HOP_LENGTH, SAMPLE_RATE_HZ, log_mel
 from speech.records import Spoken
 from speech.speaking import Speaker
+
+COLOURS = 96
+"""Of the palette: a third of the size on the disk."""
 
 
 def main() -> None:
@@ -48,6 +52,8 @@ def main() -> None:
     axes[0].set_title(text, fontsize=9)
     axes[1].set_xlabel("seconds")
     figure.savefig(options.picture, dpi=80)
+    with Image.open(options.picture) as drawn:
+        drawn.convert("RGB").quantize(COLOURS).save(options.picture, optimize=True)
 
 
 if __name__ == "__main__":
