@@ -5,24 +5,20 @@ compared as they sound and not as they are written: "7" and "seven", "blue" and 
 the same to a listener.
 """
 
-import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from speech.errors import SpeechError
 from speech.mastering import resample
+from speech.recogniser import RATE_HZ, Recogniser
 from speech.records import Waveform
 
 LANGUAGE = "en"
 """The recogniser knows no other language."""
-RATE_HZ = 16_000
 EDGE_S = 0.5
 """Silence around a clip: without it the recogniser loses first and last words."""
 SHORT_WORDS = 4
@@ -123,35 +119,17 @@ def check_installed(language: str) -> None:
 
 
 class Listener:
-    """The recogniser, loaded; may be shared between threads, which take turns."""
+    """What hears a clip's words; may be shared between threads, which take turns."""
 
     def __init__(self) -> None:
-        """Load the model that the wheel carries; raises `SpeechError` where it is not installed."""
+        """Start the recogniser; raises `SpeechError` where it is not installed."""
         check_installed(LANGUAGE)
-        library = _library()
-        folder = Path(str(library.__file__)).parent / "assets" / "tiny-en"
-        self._recogniser: Any = library.Transcriber(model_path=str(folder), model_arch=library.ModelArch.TINY)
-        self._lock = threading.Lock()
+        self._recogniser = Recogniser()
 
     def hear(self, waveform: Waveform) -> str:
-        """Return the words that the recogniser hears; empty where it hears none."""
+        """Return the words that the recogniser hears; empty where it hears none.
+
+        Raises `RuntimeError` where its process ends again and again.
+        """
         samples = np.pad(resample(waveform, RATE_HZ).samples, round(EDGE_S * RATE_HZ))  # (N with silence around,)
-        with self._lock:
-            transcript = self._recogniser.transcribe_without_streaming(samples.tolist(), RATE_HZ)
-        return " ".join(line.text.strip() for line in transcript.lines).strip()
-
-
-def _library() -> Any:
-    """Import the recogniser's library; it wants a microphone's, which needs PortAudio, and is handed an empty one.
-
-    The stand-in is taken away again, so that a program that has a microphone finds the real one.
-    """
-    stand_in = "sounddevice" not in sys.modules
-    if stand_in:
-        sys.modules["sounddevice"] = ModuleType("sounddevice")
-    try:
-        import moonshine_voice
-    finally:
-        if stand_in:
-            del sys.modules["sounddevice"]
-    return moonshine_voice
+        return self._recogniser.transcribe(samples)
