@@ -65,8 +65,9 @@ _PLACES = ", ".join("?" * len(_TABLE_COLUMNS))
 _LASTING = ", ".join(f"'{reason}'" for reason in LASTING)
 
 _CURRENT = f"""((done.status = 'refused' AND NOT (done.reason = '{MISSING_PLUGIN}' AND :plugin))
-    OR (done.status = 'failed' AND done.reason IN ({_LASTING}) AND done.captioner_digest = :captioner
-    AND done.alt_text_digest = :alt_text AND done.voice_digest = :voice AND done.audio_digest = :audio)
+    OR (done.status = 'failed' AND done.reason IN ({_LASTING}) AND (done.words = {STAND} OR (done.words = {FOLLOW}
+    AND done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text))
+    AND done.voice_digest = :voice AND done.audio_digest = :audio)
     OR (done.status IN ('described', 'decorative') AND done.reason IS NULL AND (:bursts OR done.burst_of IS NULL)
     AND (done.words = {STAND} OR (done.words = {FOLLOW}
     AND done.captioner_digest = :captioner AND done.alt_text_digest = :alt_text))

@@ -36,6 +36,7 @@ from flows.stages import Stages
 from flows.stopping import Stop
 from flows.storage import size_of, write_json
 from flows.tables import own_columns, read_table, row_id
+from flows.words import same_language
 from flows.workers import Workers
 from speech.errors import SpeechError
 
@@ -122,7 +123,7 @@ def _prepare(job: Job) -> tuple[Rooms, Listing]:
         raise FlowError(f"there is no reason {job.retry}", "--retry", f"choose one of all, {', '.join(REASONS)}")
     rooms = Rooms(job)
     spoken, written = rooms.voice.language, rooms.captioner_info.language
-    if spoken.split("-")[0] != written.split("-")[0]:
+    if not same_language(spoken, written):
         what = f"the voice {rooms.voice.name} speaks {spoken} and the captioner {job.captioner} writes {written}"
         raise FlowError(what, "--voice", "choose a voice of the captions' language")
     return rooms, list_photos(job.photos, job.image_column)

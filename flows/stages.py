@@ -25,7 +25,7 @@ from flows.rooms import Rooms
 from flows.rows import make_row
 from flows.stopping import Stop
 from flows.thumbnails import write_thumbnail
-from flows.words import human_words
+from flows.words import Words, human_words, same_language
 from speech.errors import BadAudioError, SpeechError
 from speech.records import Spoken
 
@@ -215,7 +215,16 @@ class Stages:
         if work.words is not None and not work.is_decorative:
             work.alt_text = AltText(work.words.text, work.words.language or self.rooms.voice.language)
             self._look_up(work, work.sha256 or "")
+            work.failure = self._foreign(work.words)
         return True
+
+    def _foreign(self, words: Words) -> tuple[str, str] | None:
+        """Return why the voice would say a person's words wrongly; None where they are in its language."""
+        voice = self.rooms.voice
+        if words.language is None or same_language(words.language, voice.language):
+            return None
+        what = f"the words are in {words.language} and the voice {voice.name} speaks {voice.language}"
+        return "unspeakable", f"{what}; narrate these photos apart with a voice of that language, or mend the language"
 
     def _look_up(self, work: Work, sha256: str) -> None:
         """Find committed words and sound for the same bytes."""

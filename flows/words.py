@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from langcodes import standardize_tag
+from langcodes.tag_parser import LanguageTagError
+
 from captioner.embedded import in_language
 from flows.own import own_alt_text, own_language, own_of
 from flows.records import Row, Work
@@ -58,6 +61,19 @@ def _carried(work: Work, row: Row | None, language: str) -> Words | None:
     if text is None and row is not None and row["words_by"] == "photo":
         text = row["alt_text"]
     return Words(text, "photo", language) if text else None
+
+
+def same_language(tag: str, other: str) -> bool:
+    """Return whether two BCP 47 tags name one language, wherever it is spoken: `en_GB`, `eng` and `en-US` do."""
+    return _bare(tag) == _bare(other)
+
+
+def _bare(tag: str) -> str:
+    """Return a tag's language alone, by its common name: `zh` for `cmn-Hans`; what is no tag stays as it is."""
+    try:
+        return standardize_tag(tag, macro=True).split("-")[0]
+    except LanguageTagError:
+        return tag.casefold()
 
 
 FOLLOW, STAND, TO_DO = 0, 1, 2

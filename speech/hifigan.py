@@ -4,11 +4,14 @@ On a processor every tensor is held with the channels last, as its convolutions 
 Several sentences are laid end to end in one row. Before each convolution everything outside a sentence is set to zero,
 which is what the convolution would find there if the sentence were alone: no padding is computed for, and no sentence
 hears its neighbour.
+On a processor a long row goes through in tiles that overlap by what the generator sees: oneDNN makes and keeps code for
+each width of each convolution, up to 150 MB a width, so there may be few widths, and none that is wide.
 Letters: C channels in, T frames, N samples.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,6 +23,8 @@ from speech.vocoder import HifiganGenerator, as_images, fastest_precision
 
 LIBRARY_PADDING = 5
 """Frames that the library repeats at both ends before its vocoders; they are cut off again here."""
+TILE = 384
+"""Most frames of a tile on a processor: 4.5 s of sound, so that most captions are one tile."""
 
 
 class Hifigan:
@@ -34,7 +39,7 @@ class Hifigan:
         self._dtype = dtype or fastest_precision(device)
         self._channels_last = device.type == "cpu"
         self._device = device
-        self._gap = _widest_reach(generator)
+        self._gap, self._reach = _widest_reach(generator), _whole_reach(generator)
         self.batches = all((up.kernel_size[0] - up.stride[0]) % 2 == 0 for up in generator.ups)
         if self._channels_last:
             as_images(generator)
@@ -63,18 +68,41 @@ class Hifigan:
         """Return the waveforms (N,) of frames (C, T') that go through the generator in one row."""
         starts = _starts([one.shape[1] for one in frames], self._gap)
         width = starts[-1] + frames[-1].shape[1]
-        width += -width % GRAIN if self.batches else 0
         row = torch.zeros(1, frames[0].shape[0], width, device=self._device)  # (1, C, W)
         for start, one in zip(starts, frames, strict=True):
             row[0, :, start : start + one.shape[1]] = one
         ends = [start + one.shape[1] for start, one in zip(starts, frames, strict=True)]
-        self._gaps, self._width = list(zip(ends, [*starts[1:], width], strict=True)), width
-        sound = self._generator(self._shaped(row), None if condition is None else self._shaped(condition))
-        sound = sound.reshape(-1).float()  # (N of all)
+        gaps = list(zip(ends[:-1], starts[1:], strict=True))
+        sound = torch.cat([self._run_tile(row, gaps, tile, condition) for tile in self._tiles(width)])  # (N of all)
         hop = sound.shape[0] // width
         spans = zip(starts, frames, strict=True)
         cut = [(start + self._padding, start + one.shape[1] - self._padding) for start, one in spans]
         return [sound[first * hop : last * hop] for first, last in cut]
+
+    def _tiles(self, width: int) -> list[tuple[int, int]]:
+        """Return the first and last frame of each part of a row that goes through the generator by itself."""
+        if not (self._channels_last and self.batches) or width <= TILE:
+            return [(0, width)]
+        count = math.ceil(width / max(TILE - 2 * self._reach, self._reach))
+        bounds = [width * k // count for k in range(count + 1)]
+        return list(pairwise(bounds))
+
+    def _run_tile(
+        self, row: torch.Tensor, gaps: Sequence[tuple[int, int]], tile: tuple[int, int], condition: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the sound (N of the tile,) of one part of a row (1, C, W), which sees what is around it."""
+        first, last = max(tile[0] - self._reach, 0), min(tile[1] + self._reach, row.shape[2])
+        seen = last - first
+        self._width = seen + (-seen % GRAIN if self.batches else 0)
+        inside = [(max(start - first, 0), min(end - first, seen)) for start, end in gaps]
+        self._gaps = [*inside, (seen, self._width)]
+        part = nn.functional.pad(row[:, :, first:last], (0, self._width - seen))
+        sound: torch.Tensor = self._generator(
+            self._shaped(part), None if condition is None else self._shaped(condition)
+        )
+        sound = sound.reshape(-1).float()
+        hop = sound.shape[0] // self._width
+        return sound[(tile[0] - first) * hop : (tile[1] - first) * hop]
 
     def _shaped(self, values: torch.Tensor) -> torch.Tensor:
         """Return (1, C, W) as the generator takes it: (1, C, 1, W) with the channels last on a processor."""
@@ -123,6 +151,17 @@ def _widest_reach(generator: HifiganGenerator) -> int:
         blocks = generator.resblocks[index * generator.num_kernels : (index + 1) * generator.num_kernels]
         reach += [(c.kernel_size[0] - 1) / 2 * c.dilation[0] / rate for c in _convolutions(blocks)]
     return math.ceil(max(reach))
+
+
+def _whole_reach(generator: HifiganGenerator) -> int:
+    """Return how many frames to each side a sample of the sound depends on."""
+    reach = 6.0  # the first and the last convolution
+    for index, (before, rate) in enumerate(pairwise(_rates(generator))):
+        up = generator.ups[index]
+        reach += up.kernel_size[0] / up.stride[0] / before
+        blocks = generator.resblocks[index * generator.num_kernels : (index + 1) * generator.num_kernels]
+        reach += max(sum((c.kernel_size[0] - 1) / 2 * c.dilation[0] for c in _convolutions(b)) for b in blocks) / rate
+    return math.ceil(reach)
 
 
 def _convolutions(part: nn.Module) -> Iterator[nn.Conv1d]:

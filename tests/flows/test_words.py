@@ -15,6 +15,7 @@ from PIL import Image
 
 from captioner.bundle import save_bundle
 from flows.reviews import Decision, Reviews, now
+from flows.words import same_language
 
 
 def decide(runs: Runs, photo: str, action: str, text: str = "", reason: str = "") -> None:
@@ -187,3 +188,34 @@ def test_any_interleaving_of_edits_and_runs_loses_no_edit(
     rows = runs.rows()
 
     assert {photo: rows.loc[photo, "alt_text"] for photo in expected} == expected
+
+
+def test_a_persons_words_in_a_language_that_the_voice_does_not_speak_fail_with_the_mend_and_are_kept(
+    runs: Runs, tmp_path: Path
+):
+    make_photos(runs.photos, 3)
+    table = tmp_path / "own.csv"
+    table.write_text("id,alt_text,language\n000.png,Eine Brücke.,de-AT\n001.png,A boat.,en_GB\n002.png,A bird.,\n")
+
+    runs.run(table=str(table))
+    rows = runs.rows()
+    again = runs.run(table=str(table))
+    table.write_text("id,alt_text,language\n000.png,A bridge.,en\n001.png,A boat.,en_GB\n002.png,A bird.,\n")
+    mended = runs.run(table=str(table))
+
+    assert list(rows["status"]) == ["failed", "described", "described"]
+    told = rows.loc["000.png"]
+    assert (told["reason"], told["alt_text"], told["language"]) == ("unspeakable", "Eine Brücke.", "de-AT")
+    assert "in de-AT" in told["message"]
+    assert "a voice of that language" in told["message"]
+    assert pd.isna(told["audio_path"])
+    assert again.counts.taken_over == 3
+    assert (mended.spoken, runs.rows().loc["000.png", "status"]) == (1, "described")
+
+
+@pytest.mark.parametrize(
+    ("tag", "other", "same"),
+    [("en-US", "en", True), ("EN_gb", "eng", True), ("cmn-Hans", "zh", True), ("de", "en", False), ("?", "en", False)],
+)
+def test_a_language_is_the_same_wherever_it_is_spoken(tag: str, other: str, same: bool):
+    assert same_language(tag, other) is same
