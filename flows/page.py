@@ -18,6 +18,9 @@ from flows.reviews import Reviews
 from flows.schema import COLUMNS
 from flows.storage import Folder, is_remote, remove, size_of, write_text
 
+QUIET = "loudness-limited"
+"""A flag of most clips, and no doubt about what they say: it stays in the manifest."""
+
 ROWS_A_FILE = 200
 """As in `web/page.js`."""
 
@@ -30,7 +33,7 @@ REVIEWS = ("", "approved", "edited", "rejected")
 _INDEX_COLUMNS = ("id", "sha256", "status", "alt_text", "alt_flags", "confidence", "mean_logprob", "missing_since",
                   "words_by")  # fmt: skip
 _CARD_COLUMNS = ("id", "status", "reason", "message", "caption", "alt_text", "language", "confidence", "width_px",
-                 "height_px", "audio_path")  # fmt: skip
+                 "height_px", "audio_path", "duration_s", "voice")  # fmt: skip
 
 
 def write_pages(out: Folder, manifest: Manifest, summary: Summary) -> None:
@@ -95,6 +98,7 @@ def card_of(row: Row, reviews: Reviews, out: Folder) -> dict[str, Any]:
     card = {name: row[name] for name in _CARD_COLUMNS}
     by_model = row["words_by"] in (None, "captioner")
     card |= {"alt_flags": flags, "thumbnail": _thumbnail(row, out), "spoken_text": spoken, "pending": False}
+    card |= {"clip_flags": [flag for flag in row["clip_flags"] or [] if flag["rule"] != QUIET]}
     card |= {"missing_since": row["missing_since"].date().isoformat() if row["missing_since"] else None}
     card |= {"review": "", "reviewed_by": "", "review_reason": "", "seen": reviews.seen(row["id"], row["sha256"])}
     card |= {"by_model": by_model, "written_by": _writer(row), "attention": _attention(row)}

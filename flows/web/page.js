@@ -219,7 +219,8 @@ function picture(row) {
 
 function sound(row) {
   if (!row.audio_path) return null;
-  return make("audio", { controls: true, preload: "none", src: `../${place(row.audio_path)}`, "aria-label": `Clip of ${row.id}` });
+  const player = make("audio", { controls: true, preload: "none", src: `../${place(row.audio_path)}`, "aria-label": `Clip of ${row.id}` });
+  return make("div", {}, player, make("p", { class: "soft length" }, `${row.duration_s.toFixed(1)} s, ${row.voice}`));
 }
 
 function facts(row) {
@@ -231,6 +232,7 @@ function facts(row) {
   add(row.written_by, row.by_model ? "" : "note");
   if (row.pending) add("spoken anew at the next run", "note");
   for (const flag of row.alt_flags) add(flag.rule, "warn");
+  for (const flag of row.clip_flags) add(flag.rule, "note");
   if (row.missing_since) add(`gone since ${row.missing_since}`, "bad");
   return list;
 }
@@ -238,6 +240,7 @@ function facts(row) {
 function reasons(row) {
   const lines = row.alt_flags.map((flag) => `${flag.rule}: ${flag.reason}`);
   if (row.caption && row.alt_text && plain(row.caption) !== plain(row.alt_text)) lines.push(`The model said: ${row.caption}`);
+  for (const flag of row.clip_flags) lines.push(`${flag.rule}: ${flag.reason}`);
   if (row.alt_text && row.message) lines.push(row.message);
   if (row.review === "rejected" && row.review_reason) lines.push(`Rejected: ${row.review_reason}`);
   return lines.length ? make("ul", { class: "reasons" }, ...lines.map((line) => make("li", {}, line))) : null;

@@ -35,6 +35,8 @@ function build() {
   text.addEventListener("input", () => { find("#save").disabled = text.value.trim() === review.row.alt_text; });
   const save = keyed("Save edit", "Ctrl+Enter", () => decide("edited"));
   save.id = "save";
+  const undo = keyed("Undo", "U", () => decide("reopened"));
+  undo.id = "undo";
   const rejecting = make("div", { class: "reject", id: "rejecting", hidden: true }, make("label", {}, "Why is it rejected?", reason), keyed("Reject", "Enter", () => decide("rejected")));
   find("#desk").replaceChildren(
     make("div", { class: "top" }, make("h2", { id: "desk-title", tabIndex: -1 }, "Review"), make("span", {}, make("span", { id: "left" }))),
@@ -44,7 +46,7 @@ function build() {
         make("label", { for: "text" }, "Alt text"), text,
         make("div", { class: "actions" },
           keyed("Approve", "A", () => decide("approved"), "main"), save, keyed("Reject …", "R", askReason),
-          keyed("Next", "J", () => step(1)), keyed("Back", "K", () => step(-1)), keyed("Play", "P", play), keyed("Undo", "U", () => decide("reopened"))),
+          keyed("Next", "J", () => step(1)), keyed("Back", "K", () => step(-1)), keyed("Play", "P", play), undo),
         rejecting,
         make("p", { id: "said", role: "status" }), make("div", { id: "desk-sound" }), make("div", { id: "desk-facts" }),
         make("details", {}, make("summary", {}, "Keys"), keys,
@@ -70,6 +72,7 @@ review.go = async (number, { quiet = false } = {}) => {
   find("#left").textContent = left ? `${counted(left, "photo", "photos")} left to review` : "All photos are reviewed.";
   for (const button of document.querySelectorAll("#desk .actions button")) button.disabled = row.status !== "described" && !/Next|Back/.test(button.textContent);
   find("#save").disabled = true;
+  find("#undo").disabled = row.review === "";
   document.querySelector(".row[data-current]")?.removeAttribute("data-current");
   document.querySelector(`.row[data-number="${number}"]`)?.setAttribute("data-current", "");
   if (!quiet) {
@@ -114,6 +117,7 @@ async function decide(action) {
   const { row, number } = review;
   const text = find("#text").value.trim();
   if (review.busy || !row || row.status !== "described") return;
+  if (action === "reopened" && row.review === "") { say("Nothing is decided about this photo yet."); return; }
   if (action === "approved" && text !== row.alt_text) action = "edited";
   if (action === "edited" && text === "") { say("The text is empty: write one, or reject the photo's text.", { bad: true }); return; }
   if (action === "rejected" && find("#reason").value.trim() === "") { askReason(); return; }
