@@ -4,16 +4,20 @@ import os
 
 from flows.errors import FlowError
 
-MODELS_AT_WORK = 2
-"""Of the stages that overlap, the captioner's and the voice's keep cores busy."""
+LONGEST = "speech"
+"""The stage that takes most of a run: it may use every core, and the others fill what it leaves idle."""
 
 
-def share_cores() -> None:
-    """Let torch use half of the cores in the calling thread, unless the user has set OMP_NUM_THREADS."""
+def share_cores(stage: str) -> None:
+    """Let torch use every core in the thread of the longest stage and half of them in another's.
+
+    OMP_NUM_THREADS, where the user has set it, holds for each.
+    """
     import torch
 
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // MODELS_AT_WORK))
+        cores = os.cpu_count() or 1
+        torch.set_num_threads(cores if stage == LONGEST else max(1, cores // 2))
 
 
 def choose_device(wanted: str) -> str:

@@ -79,12 +79,12 @@ class Rooms:
 
         return RawClips(paths.raw_folder(self.job.out), self.digests.voice)
 
-    def share_cores(self) -> None:
-        """Let the models of the calling thread use its share of the cores, where other shards' stages run beside it."""
+    def share_cores(self, stage: str) -> None:
+        """Let the models use the stage's share of the cores, where other shards' stages run beside it."""
         if self.job.overlap and "device" in vars(self):
             from flows.devices import share_cores
 
-            share_cores()
+            share_cores(stage)
 
     def load(self) -> None:
         """Load both models now rather than on first use."""

@@ -146,7 +146,7 @@ class Stages:
 
         def stage(shard: Shard) -> None:
             began = perf_counter()
-            self.rooms.share_cores()
+            self.rooms.share_cores(name)
             function(shard)
             seconds = self.summary.stage_seconds
             seconds[name] = seconds.get(name, 0.0) + perf_counter() - began
