@@ -27,7 +27,7 @@ def narrate(debug: bool) -> None:
     hush(debug=debug)
 
 
-@narrate.command()
+@narrate.command(short_help="Narrate PHOTOS into OUT; what is done stands.")
 @job_options
 @click.option(
     "--job",
@@ -42,7 +42,8 @@ def narrate(debug: bool) -> None:
 def run(job_file: Path | None, dry_run: bool, show: bool, **settings: Any) -> None:
     """Narrate PHOTOS into OUT: what is done stands, what is new or changed is narrated.
 
-    PHOTOS is a folder, a glob in quotes, or a text file with one path a line.
+    PHOTOS is a folder, a glob in quotes, a text file with one path or web address a line, a CSV or Parquet table with a
+    column of images, or an address such as s3://BUCKET/FOLDER.
     """
     from flows import commands
     from flows.job import load_settings, make_job
@@ -61,7 +62,7 @@ def samples(folder: Path) -> None:
     click.echo(f"{len(write_samples(folder))} sample photos are in {folder}")
 
 
-@narrate.command()
+@narrate.command(short_help="Review the rows of OUT in a browser.")
 @click.argument("out")
 @click.option("--who", default=None, help="Your name, as it stands beside your decisions.  [default: your login]")
 @click.option("--port", default=8765, show_default=True, help="Port to serve on; 0 takes a free one.")
@@ -77,7 +78,7 @@ def review(out: str, who: str | None, port: int, host: str) -> None:
     serve(folder_at(out), who or getuser(), host, port, click.echo)
 
 
-@narrate.command()
+@narrate.command(short_help="Check every row, hash and clip in OUT.")
 @click.argument("out")
 @click.option("--photos", is_flag=True, help="Read every photo again too, and compare it with its hash.")
 def verify(out: str, photos: bool) -> None:

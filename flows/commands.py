@@ -92,7 +92,11 @@ def print_rows(out: Folder) -> None:
     table = Table("photo", "alt text", "clip")
     manifest = Manifest(out)
     for _, row in islice(manifest.read(("id", "alt_text", "status", "message", "duration_s")), SHOWN_ROWS):
-        told = row["alt_text"] or f"{row['status']}: {row['message']}"
+        told = (
+            row["alt_text"]
+            if row["status"] == "described"
+            else ": ".join(filter(None, (row["status"], row["message"])))
+        )
         table.add_row(Text(row["id"]), Text(told), f"{row['duration_s']:.1f} s" if row["duration_s"] else "")
     if (more := manifest.count() - SHOWN_ROWS) > 0:
         table.caption = f"and {more} more"

@@ -44,6 +44,7 @@ def examine() -> Iterator[Finding]:
     yield from _stores()
     heic = "can be read" if importlib.util.find_spec("pillow_heif") else None
     yield Finding("HEIC photos", heic, "pip install 'image-narrator[heic]'")
+    yield from _speech_extras()
     yield _program(
         "Chromium", ("chromium", "chromium-browser", "google-chrome"), "for tests of the page: install chromium"
     )
@@ -100,6 +101,17 @@ def _voice() -> Finding:
         return Finding("voice", f"{name}, {voice.language} ({voice.licence})", needed=True)
     except SpeechError as error:
         return Finding("voice", None, str(error), needed=True)
+
+
+def _speech_extras() -> Iterator[Finding]:
+    """Yield what some options of speech need beside the program itself."""
+    for kind, module, extra in (
+        ("--check-speech", "moonshine-voice", "asr"),
+        ("--sign-certificate", "c2pa-python", "c2pa"),
+    ):
+        found = _version(module)
+        yield Finding(kind, f"{module} {found}" if found else None, f"pip install 'image-narrator[{extra}]'")
+    yield _program("espeak-ng", ("espeak-ng",), "for --voice espeak:LANGUAGE: install espeak-ng")
 
 
 def _stores() -> Iterator[Finding]:

@@ -132,6 +132,8 @@ def make_job(settings: dict[str, Any]) -> Job:
         return Job.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "string_pattern_mismatch":
+            first["msg"] = f"{first['input']!r} is none of its values"
         name = ".".join(str(part) for part in first["loc"]) or "job"
         mend = (
             f"the settings are {', '.join(Job.model_fields)}"

@@ -28,7 +28,7 @@ def _parameter(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     if field.annotation is bool:
         either = f"{flag}/--no-{name.replace('_', '-')}" if field.default else flag
         return click.option(either, name, is_flag=True, default=None, help=field.description)
-    shown = "" if field.default is None else f"  [default: {field.default}]"
+    shown = "" if field.default in (None, "") else f"  [default: {field.default}]"
     metavar = None if get_origin(field.annotation) is Literal else name.upper()
     return click.option(
         flag, name, type=_type(field), default=None, metavar=metavar, help=f"{field.description}{shown}"

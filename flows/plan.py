@@ -16,7 +16,7 @@ from flows.digests import Digests
 from flows.inputs import distinct_id
 from flows.manifest import Manifest
 from flows.records import Row, Source, Work
-from flows.reviews import Reviews
+from flows.reviews import DECIDED, Reviews
 from flows.schema import LASTING, MISSING_PLUGIN
 from flows.storage import EPOCH, files_below, is_gone, is_same_file, size_of
 from flows.words import FOLLOW, STAND, state_of
@@ -359,7 +359,7 @@ class Plan:
             "mtime_us": _microseconds(row["mtime"] or EPOCH),
             "missing": row["missing_since"] is not None,
             "words": state_of(row, self.reviews),
-            "is_told": all(row[name] == decided[name] for name in ("review", "reviewed_by", "reviewed_at")),
+            "is_told": all(row[name] == decided[name] for name in DECIDED),
         }
         return tuple(keys[name] for name in _TABLE_COLUMNS)
 

@@ -17,6 +17,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
+from captioner.wording import speakable
 from flows import paths
 from flows.errors import FlowError
 from flows.job import Job
@@ -86,7 +87,9 @@ class Desk:
             before = card_of(row, self.reviews, self.out)
             if row["status"] != "described":
                 raise FlowError("this photo has no alt text to decide about", row["id"], "run narrate again")
-            text = " ".join(asked.text.split()) if asked.action == "edited" else before["alt_text"]
+            text = (
+                speakable(" ".join(asked.text.split()))[0].strip() if asked.action == "edited" else before["alt_text"]
+            )
             if not any(character.isalnum() for character in text):
                 raise FlowError("the text is empty", row["id"], "write one, or reject the photo's text")
             whole = {"who": self.who, "when": now(), "old": before["alt_text"], "new": text, "reason": asked.reason}

@@ -24,6 +24,9 @@ from flows.storage import Folder, append, read_file
 Action = Literal["approved", "rejected", "edited", "reopened"]
 """What a person can say of a row; `reopened` takes the last decision back."""
 
+DECIDED = ("review", "reviewed_by", "reviewed_at")
+"""The manifest's columns about a decision."""
+
 LOCK_WAIT_S = 10.0
 """How long an answer waits for another writer's line."""
 
@@ -108,8 +111,10 @@ class Reviews:
     def columns(self, row: Row) -> Row:
         """Return what the manifest says of the decision about a row whose words are final."""
         decision = self.standing(row)
+        if decision is None and row["review"] is not None and not self.seen(row["id"], row["sha256"]):
+            return {name: row[name] for name in DECIDED}  # the file of decisions has been lost, not the decision
         if decision is None:
-            return {"review": None, "reviewed_by": None, "reviewed_at": None}
+            return dict.fromkeys(DECIDED)
         told = {"review": decision.action, "reviewed_by": decision.who, "needs_review": not decision.pins_words}
         return told | {"reviewed_at": datetime.fromisoformat(decision.when)}
 

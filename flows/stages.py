@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 BATCH = 16
 """Photos between two looks at whether the run was asked to stop."""
 
+SPOKEN_BATCH = 4
+"""Texts between two such looks: speech takes the longest, and a text may be minutes of it."""
+
 Stage = Callable[[Shard], None]
 
 Lane = Sequence[tuple[str, Stage]]
@@ -102,9 +105,8 @@ class Stages:
             for work in _open_works(shard, lambda work: not work.reuses_clip):
                 work.spoken = self.rooms.raw_clips.load(_spoken_text(work))
                 work.reuses_raw = work.spoken is not None
-        for batch in self._batches(
-            "speech", _open_works(shard, lambda work: not (work.reuses_clip or work.reuses_raw))
-        ):
+        unspoken = _open_works(shard, lambda work: not (work.reuses_clip or work.reuses_raw))
+        for batch in self._batches("speech", unspoken, SPOKEN_BATCH):
             _halved_where_it_fails(batch, self._speak)
 
     def master_and_encode(self, shard: Shard) -> None:
@@ -153,10 +155,10 @@ class Stages:
 
         return stage
 
-    def _batches(self, stage: str, works: Sequence[Work]) -> Iterator[Sequence[Work]]:
-        for start in range(0, len(works), BATCH):
+    def _batches(self, stage: str, works: Sequence[Work], size: int = BATCH) -> Iterator[Sequence[Work]]:
+        for start in range(0, len(works), size):
             self.stop.check()
-            batch = works[start : start + BATCH]
+            batch = works[start : start + size]
             began = perf_counter()
             yield batch
             share = (perf_counter() - began) / len(batch)

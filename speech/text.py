@@ -19,6 +19,9 @@ from speech.lexicon import INLINE, Lexicon
 from speech.records import ClipFlag
 from speech.spelling import spell_out
 
+MAX_TEXT_CHARACTERS = 5000
+"""About five minutes of speech: a longer text is no description of a photo, and would hold a run up."""
+
 MAX_SENTENCE_CHARACTERS = 240
 """Longer sentences are cut at a comma or a space: the voice learnt from clips of at most ten seconds."""
 
@@ -90,8 +93,11 @@ def script(text: str, language: str = "en", lexicon: Lexicon | None = None, *, w
     """Return `text` as it is spoken in `language` (BCP 47).
 
     `with_phonemes` says whether the voice can be told sounds. Raises `UnspeakableError` where there is nothing to say,
-    or most of it is in another script.
+    most of it is in another script, or it is longer than `MAX_TEXT_CHARACTERS`.
     """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        what = f"the text has {len(text):,} characters, more than {MAX_TEXT_CHARACTERS:,}"
+        raise UnspeakableError(what, where=repr(text[:60]), mend="shorten it")
     spoken: list[Sentence] = []
     flags: list[ClipFlag] = []
     for paragraph in PARAGRAPH.split(text):

@@ -50,7 +50,11 @@ def resolve_voice(name_or_folder: str, speaker: str = "", language: str = "", ac
         return _coqui_voice(Voice(folder.name, "", "", 0, "", folder, "coqui", speaker, language), accepted)
     if speaker:
         raise VoiceError("the voice has one speaker", where=name_or_folder, mend="leave --speaker out")
-    return _own_voice(folder)
+    voice = _own_voice(folder)
+    if language and language.partition("-")[0].lower() != voice.language.partition("-")[0].lower():
+        said = f"the voice speaks {voice.language} alone"
+        raise VoiceError(said, where=name_or_folder, mend="leave --language out, or choose another voice")
+    return voice
 
 
 def _own_voice(folder: Path) -> Voice:
