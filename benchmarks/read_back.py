@@ -23,8 +23,10 @@ from speech.takes import Director
 
 RESULTS = Path(__file__).with_suffix(".csv")
 COLUMNS = ("sentence", "seconds", "words", "wrong_before", "wrong_after", "longest_run_before", "longest_run_after",
-           "failed_before", "failed_after", "attempts")  # fmt: skip
+           "failed_before", "failed_after", "attempts", "engine")  # fmt: skip
 """`sentence` is a hash: the captions are other people's and are not kept here."""
+ENGINE = "tiles"
+"""What speaks the rows that are added now; those of the engine before it say `whole`."""
 
 
 def key(text: str) -> str:
@@ -59,6 +61,7 @@ def measure(speaker: Speaker, director: Director, text: str) -> dict[str, object
         "sentence": key(text),
         "seconds": round(first.waveform.duration_s, 2),
         "attempts": best.attempts,
+        "engine": ENGINE,
     }
     for name, take in (("before", first), ("after", best)):
         found = take.read_back
@@ -96,9 +99,16 @@ def main() -> None:
 
 
 def report() -> None:
-    """Print the totals of the table."""
+    """Print the totals of the table, engine by engine."""
     with RESULTS.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
+    for engine in sorted({row["engine"] for row in rows}):
+        report_engine(engine, [row for row in rows if row["engine"] == engine])
+
+
+def report_engine(engine: str, rows: list[dict[str, str]]) -> None:
+    """Print the totals of the rows that one engine spoke."""
+    print(engine)
     words = sum(int(row["words"]) for row in rows)
     for name in ("before", "after"):
         failed = sum(int(row[f"failed_{name}"]) for row in rows)

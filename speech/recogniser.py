@@ -1,7 +1,7 @@
 """The recogniser in a process of its own, which is replaced again and again: it keeps about 1.8 MB of each clip.
 
 Loading the model anew within one process does not give that memory back (LOG.md); the end of the process does. The
-child is a bare one: it imports the recogniser and numpy, and neither torch nor TTS.
+child needs the recogniser and numpy alone; what the program's own first file imports at its top is imported there too.
 """
 
 import signal

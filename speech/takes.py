@@ -90,7 +90,7 @@ class Director:
     def judge(self, sentence: str, tokens: Sequence[int], waveform: Waveform) -> Take:
         """Return the sound with what the checks and the recogniser say of it."""
         try:
-            check_speech(waveform.samples, waveform.sample_rate_hz, len(tokens))
+            check_speech(waveform.samples, waveform.sample_rate_hz, spoken_characters(tokens))
         except BadAudioError as error:
             return Take(waveform, error)
         if self._listener is None or self._pronounce is None:
@@ -116,6 +116,13 @@ class Director:
         except SpeechError:
             return None
         return None if cut is None else Waveform(both[cut:], self._rate)
+
+
+def spoken_characters(tokens: Sequence[int]) -> int:
+    """Return how many of the character numbers stand for sound: VITS has a blank before, between and after them."""
+    blanks = tokens[::2]
+    has_blanks = len(tokens) > 1 and len(tokens) % 2 == 1 and len(set(blanks)) == 1 and blanks[0] not in tokens[1::2]
+    return len(tokens) // 2 if has_blanks else len(tokens)
 
 
 def carrier_end(waveform: Waveform) -> int | None:

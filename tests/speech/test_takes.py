@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from speech.errors import BadAudioError
 from speech.records import Spoken, Waveform
 from speech.speaking import Manner, Speaker
-from speech.takes import CARRIER, Director, carrier_end
+from speech.takes import CARRIER, Director, carrier_end, spoken_characters
 from speech.voices import resolve_voice
 
 RATE = 22050
@@ -97,3 +97,11 @@ def test_a_sentence_is_cut_out_from_behind_its_carrier():
     assert 0.9 < cut / RATE < 1.1
     assert carrier_end(Waveform(np.concatenate([carrier, sentence]), RATE)) is None
     assert CARRIER.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "spoken"),
+    [([0, 5, 0, 6, 0, 5, 0], 3), ([5, 6, 5, 7, 5], 2), ([5, 6, 7], 3), ([5], 1), ([], 0), ([0, 0, 0], 3)],
+)
+def test_the_blanks_between_the_characters_of_a_vits_take_no_time_of_their_own(tokens: list[int], spoken: int):
+    assert spoken_characters(tokens) == spoken
