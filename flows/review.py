@@ -24,6 +24,7 @@ from flows.job import Job
 from flows.numbered import NumberedRows
 from flows.page import WEB, card_of, index_of, web_file
 from flows.reviews import Action, Decision, MovedOnError, Reviews, now
+from flows.rooms import Rooms
 from flows.storage import Folder, names_in, read_file
 from speech.errors import SpeechError
 
@@ -66,7 +67,7 @@ class Desk:
         self.rows = NumberedRows(out)
         self.reviews = Reviews(out)
         self._lock = threading.Lock()
-        self._speaker: Any = None
+        self._rooms: Rooms | None = None
 
     def index(self) -> dict[str, Any]:
         """Return the columns that the page filters and sorts by."""
@@ -101,15 +102,15 @@ class Desk:
         """Return the clip of a text in the last run's voice, and its codec; nothing is kept."""
         with self._lock:
             self.rows[asked.number]
-            job = last_job(self.out)
-            speaker = self._speaker = self._speaker or _speaker(job)
-            waveform = speaker.speak([asked.text])[0]
-            if isinstance(waveform, SpeechError):
-                raise waveform
+            self._rooms = self._rooms or Rooms(last_job(self.out))
+            rooms = self._rooms
+            spoken = rooms.speaker.speak([asked.text])[0]
+            if isinstance(spoken, SpeechError):
+                raise spoken
             with tempfile.TemporaryDirectory(prefix="narrate-") as folder:
-                path = Path(folder) / f"clip.{job.format}"
-                speaker.finish(waveform, path, asked.text, job.format, job.profile)
-                return path.read_bytes(), job.format
+                path = Path(folder) / f"clip.{rooms.job.format}"
+                rooms.speaker.finish(spoken, path, asked.text, rooms.delivery)
+                return path.read_bytes(), rooms.job.format
 
 
 def last_job(out: Folder) -> Job:
@@ -121,12 +122,6 @@ def last_job(out: Folder) -> Job:
     except (IndexError, OSError, ValueError, KeyError) as error:
         what = "the last run's settings cannot be read, so its voice is not known"
         raise FlowError(what, str(out / "runs"), "run narrate again") from error
-
-
-def _speaker(job: Job) -> Any:
-    from flows.rooms import Rooms
-
-    return Rooms(job).speaker
 
 
 def make_app(desk: Desk, token: str, hosts: Sequence[str], *, is_open: bool) -> FastAPI:
@@ -279,6 +274,7 @@ def _listen(host: str, port: int) -> Any:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(128)  # who comes before the server is up waits, and is not refused
     except OSError as error:
         listener.close()
         raise FlowError(f"cannot listen there ({error.strerror})", f"{host}:{port}", "give another --port") from error

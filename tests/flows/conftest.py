@@ -42,7 +42,9 @@ def tab(chromium: Any) -> Iterator[Any]:
     page = chromium.new_page()
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+    page.on(
+        "console", lambda line: troubles.append(line.text) if line.type == "error" and "409" not in line.text else None
+    )
     page.on("request", lambda request: troubles.append(request.url) if _leads_elsewhere(request.url) else None)
     yield page
     page.close()

@@ -16,16 +16,16 @@ from narrating import BROKEN, Runs, make_photo, make_photos, settled_rows
 from captioner.captioning import Captioner
 from captioner.errors import OutOfMemoryError
 from captioner.records import Photo
-from flows import clips, stages, storage
+from flows import clips, opening, storage
 from flows.addresses import path_uri
 from flows.errors import FlowError
 from flows.inputs import looks_like_image
 from flows.manifest import Manifest
+from flows.opening import open_uri
 from flows.output import opened
 from flows.plan import Plan
 from flows.run import decoders
 from flows.schema import REASONS
-from flows.stages import open_uri
 from flows.workers import Workers
 from speech.errors import BadAudioError
 from speech.speaking import Speaker
@@ -224,7 +224,7 @@ def test_a_photo_that_cannot_be_read_keeps_its_words_and_clip_and_the_run_fails(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "open_photo", fail)
+        patch.setattr(opening, "open_photo", fail)
         summary = runs.run()
     row = runs.rows().loc["a.png"]
 
@@ -241,13 +241,13 @@ def test_a_photo_that_vanishes_before_it_is_read_keeps_its_row_and_stops_nothing
     paths = make_photos(runs.photos, 2)
     runs.run()
     os.utime(paths[0], (1_000_000_000, 1_000_000_000))
-    real = stages.open_photo
+    real = opening.open_photo
 
     def vanish(path: Path, side_px: int) -> object:
         path.unlink()
         return real(path, side_px)
 
-    monkeypatch.setattr(stages, "open_photo", vanish)
+    monkeypatch.setattr(opening, "open_photo", vanish)
     runs.run()
 
     assert runs.rows().loc["000.png", "status"] == "described"

@@ -16,8 +16,8 @@ from flows import storage
 from flows.addresses import public_address
 from flows.errors import FlowError
 from flows.inputs import list_photos
+from flows.opening import open_uri
 from flows.paths import clip_path
-from flows.stages import open_uri
 
 
 class Quiet(SimpleHTTPRequestHandler):
