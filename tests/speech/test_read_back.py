@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +87,8 @@ def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch)
         Manner(read_back=True).check("en-US")
 
 
-def test_silence_has_no_words_and_this_process_does_not_load_the_recogniser(listener: Listener):
+def test_silence_has_no_words(listener: Listener):
     assert listener.hear(Waveform(np.zeros(16000, np.float32), 16000)) == ""
-    assert "moonshine_voice" not in sys.modules
 
 
 def test_the_built_in_voice_is_understood_and_noise_is_not(listener: Listener):
