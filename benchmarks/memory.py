@@ -1,9 +1,10 @@
 """Does a run's memory grow with the number of photos? Peak resident memory of whole runs over 1,000 and 10,000 photos.
 
-python benchmarks/memory.py --work FOLDER --csv benchmarks/memory.csv
+python -P benchmarks/memory.py --work FOLDER --csv benchmarks/memory.csv
 
 The models are the small real ones of the tests, so that what grows with the photos is not hidden behind the weights;
-the photos are small and all different. The folder stays, for `second_run.py`.
+the photos are small and all different. The folder stays, for `second_run.py`. -P keeps
+`benchmarks/speech.py` from standing in for the package.
 """
 
 import argparse
