@@ -257,6 +257,11 @@ class Plan:
             best = next((place for place in found if self._clip_exists(place[2])), found[0] if found else None)
             return self.manifest.row(best[0], best[1]) if best else self._recall(sha256)
 
+    def row_before(self, photo_id: str, after: str) -> Row | None:
+        """Return the committed row of the last id before `photo_id`, where it comes after the id `after`."""
+        found = self._rows("SELECT part, id FROM done WHERE id < ? ORDER BY id DESC LIMIT 1", (photo_id,))
+        return self._row(*found[0]) if found and found[0][1] > after else None
+
     def remember(self, rows: Iterable[Row]) -> None:
         """Keep rows that this run replaces with another photo's: their own photo may come under another name."""
         kept = [(row["sha256"], json.dumps(row, default=_as_text)) for row in rows]

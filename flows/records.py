@@ -70,6 +70,8 @@ class Work:
     """Whether `reused` holds for the clip too."""
     reuses_raw: bool = False
     """Whether the sound was kept by an earlier run and is only mastered."""
+    same_as: str | None = None
+    """Id of the photo before it in the same folder, where other bytes have the same words."""
     words: "Words | None" = None
     """What a person wrote or approved for the photo: it stands against any model's words."""
     features: "Features | None" = None

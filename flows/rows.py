@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from flows import paths
+from flows.neighbours import with_flag
 from flows.own import own_of
 from flows.records import Row, Work
 from flows.reviews import DECIDED
@@ -42,6 +43,7 @@ def make_row(work: Work, rooms: Rooms, run_id: str, time: datetime) -> Row:
         return row | {"status": "decorative", "alt_text": "", "words_by": "table", "needs_review": False}
     audio_path = paths.clip_path(work.source.id, rooms.job.format)
     row |= {"status": "described", "audio_path": audio_path} | _of_burst(work, _word_columns(told, rooms))
+    row = with_flag(work, row)
     if work.row_before is not None and work.row_before["sha256"] == work.sha256:
         row |= {name: work.row_before[name] for name in DECIDED}
     return row | _clip_columns(told, rooms) | _doubt_about_sound(told) | rooms.reviews.columns(row)

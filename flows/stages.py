@@ -15,6 +15,7 @@ from captioner.errors import OutOfMemoryError
 from captioner.records import AltText, Caption, Photo, Refusal
 from flows import paths
 from flows.clips import forget_publishing, hash_of, keep_replaced, note_publishing, publish, remove_superseded
+from flows.neighbours import Neighbours
 from flows.opening import failure_of, open_uri
 from flows.own import is_decorative, own_of
 from flows.plan import Plan
@@ -63,7 +64,12 @@ class Stages:
     """Who finds the frames of bursts; None where they are not looked for."""
     _underway: dict[str, Work] = field(default_factory=dict)
     """By hash, the photo that the others with the same bytes wait for, until its row is committed."""
+    _neighbours: Neighbours = field(init=False)
     _count: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Begin beside what is committed."""
+        self._neighbours = Neighbours(self.plan)
 
     def lanes(self) -> list[Lane]:
         """Return the stages in order, lane by lane; all of them in one lane where shards are not to overlap."""
@@ -98,6 +104,9 @@ class Stages:
         for batch in self._batches("alt text", [work for work in shard.works if work.caption is not None]):
             for work in batch:
                 self._word(work, policy, language)
+        for work in shard.works:
+            told = work.twin or work
+            self._neighbours.look(work, _spoken_text(told) if told.refusal is None and told.failure is None else None)
 
     def speech(self, shard: Shard) -> None:
         """Speak the alt texts that have no clip."""

@@ -219,3 +219,33 @@ def test_a_persons_words_in_a_language_that_the_voice_does_not_speak_fail_with_t
 )
 def test_a_language_is_the_same_wherever_it_is_spoken(tag: str, other: str, same: bool):
     assert same_language(tag, other) is same
+
+
+def test_two_photos_side_by_side_with_the_same_words_are_flagged_however_they_are_cut_into_shards(runs: Runs):
+    make_photos(runs.photos, 6)
+    runs.run(shard_size=2)
+    whole = runs.out.with_name("whole")
+    runs.run(out=whole)
+    one, other = (pd.read_parquet(out / "manifest").set_index("id").sort_index() for out in (runs.out, whole))
+    texts = one["alt_text"].tolist()
+    rules = [[flag["rule"] for flag in flags] for flags in one["alt_flags"]]
+
+    assert [f["rule"] for flags in one["alt_flags"] for f in flags] == [
+        f["rule"] for flags in other["alt_flags"] for f in flags
+    ]
+    assert ["same-as-neighbour" in found for found in rules] == [
+        at > 0 and texts[at] == texts[at - 1] for at in range(6)
+    ]
+
+
+def test_a_photo_that_comes_later_is_compared_with_the_committed_one_before_it(runs: Runs):
+    for name, colour in (("a.png", (200, 0, 0)), ("b.png", (201, 0, 0))):
+        Image.new("RGB", (80, 60), colour).save(runs.photos / name)
+        runs.run()
+    rows = runs.rows()
+
+    assert rows.loc["a.png", "alt_text"] == rows.loc["b.png", "alt_text"]
+    assert [flag["reason"] for flag in rows.loc["b.png", "alt_flags"]] == [
+        "a.png, the photo before it, has the same words"
+    ]
+    assert list(rows.loc["a.png", "alt_flags"]) == []
