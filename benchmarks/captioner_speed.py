@@ -14,6 +14,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ def small_files(data: Path | None, count: int) -> list[bytes]:
 
 
 def opened(files: list[bytes], side_px: int) -> list[Photo]:
-    """Decode the files as a run does."""
-    found = (decode_photo(data, "photo", side_px) for data in files)
-    return [one for one in found if isinstance(one, Photo)]
+    """Decode photos side by side in two threads, as a run on two cores does."""
+    with ThreadPoolExecutor(2) as threads:
+        found = threads.map(lambda data: decode_photo(data, "photo", side_px), files)
+        return [photo for photo in found if isinstance(photo, Photo)]
 
 
 def measure(kind: str, files: list[bytes], captioner: Captioner) -> Iterator[list[object]]:
