@@ -66,6 +66,8 @@ class Stages:
     """By hash, the photo that the others with the same bytes wait for, until its row is committed."""
     _neighbours: Neighbours = field(init=False)
     _count: threading.Lock = field(default_factory=threading.Lock)
+    _settled: threading.RLock = field(default_factory=threading.RLock)
+    """Held while clips and rows are put in place: who looks in between would find a clip that is not its row's."""
 
     def __post_init__(self) -> None:
         """Begin beside what is committed."""
@@ -133,16 +135,17 @@ class Stages:
         results = list(zip(shard.works, rows, strict=True))
         out = self.rooms.job.out
         self.plan.check_lock()
-        self.plan.remember(keep_replaced(out, results))
-        note_publishing(out, results)
-        publish(out, results)
-        self.plan.commit(rows)
-        remove_superseded(out, results)
+        with self._settled:
+            self.plan.remember(keep_replaced(out, results))
+            note_publishing(out, results)
+            publish(out, results)
+            self.plan.commit(rows)
+            remove_superseded(out, results)
+            for work in shard.works:
+                if work.sha256 is not None and self._underway.get(work.sha256) is work:
+                    del self._underway[work.sha256]
         forget_publishing(out)
         tally(self.summary, results)
-        for work in shard.works:
-            if work.sha256 is not None and self._underway.get(work.sha256) is work:
-                del self._underway[work.sha256]
 
     @contextmanager
     def timing_calls(self) -> Iterator[None]:
@@ -184,23 +187,23 @@ class Stages:
         return work.reuses_caption or work.twin is not None or work.is_decorative or work.alt_text is not None
 
     def _find(self, work: Work) -> None:
-        """Find who has the same bytes: a photo that is underway, or a committed row; else be the one that is found.
+        """Find who has the same bytes: a photo that is underway, or a committed row; else be the one that is found."""
+        if work.is_open and work.sha256 is not None:
+            with self._settled:
+                self._find_same(work, work.sha256)
 
-        Looked for in this order, since a photo that is underway becomes a row before it is underway no more.
-        """
-        if not work.is_open or work.sha256 is None:
-            return
+    def _find_same(self, work: Work, sha256: str) -> None:
         if self._has_own_words(work):
             return
-        work.twin = self._underway.get(work.sha256)
+        work.twin = self._underway.get(sha256)
         if work.twin is not None:
             work.photo = None
             return
-        self._look_up(work, work.sha256)
+        self._look_up(work, sha256)
         if self._is_of_burst(work):
             return
         if work.photo is not None or work.reuses_caption:
-            self._underway[work.sha256] = work
+            self._underway[sha256] = work
 
     def _is_of_burst(self, work: Work) -> bool:
         """Make a photo the twin of the frame of its burst that is described, where bursts are looked for."""
@@ -304,7 +307,8 @@ class Stages:
             neutral, confidence = self.rooms.job.neutral_people, work.caption.confidence
             work.alt_text = make_alt_text(work.caption.text, policy, language, neutral=neutral, confidence=confidence)
             if work.reused is not None:
-                self._look_up_clip(work, work.reused)
+                with self._settled:
+                    self._look_up_clip(work, work.reused)
 
     def _speak(self, batch: Sequence[Work]) -> None:
         spoken = self.rooms.speaker.speak([_spoken_text(work) for work in batch])

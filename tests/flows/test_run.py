@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -24,8 +25,10 @@ from flows.manifest import Manifest
 from flows.opening import open_uri
 from flows.output import opened
 from flows.plan import Plan
+from flows.records import Row, Shard
 from flows.run import decoders
 from flows.schema import REASONS
+from flows.stages import Stages
 from flows.workers import Workers
 from speech.errors import BadAudioError
 from speech.speaking import Speaker
@@ -633,6 +636,36 @@ def test_copies_of_a_photo_that_fails_in_a_shard_ahead_fail_as_it_does(runs: Run
 
     assert summary.counts.failed == 4
     assert set(runs.rows()["reason"]) == {"bad-audio"}
+
+
+def test_a_photo_that_is_looked_up_between_a_clip_and_its_row_is_not_spoken_again(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+):
+    """The last shard is looked up once the first one's clips are in their place and its rows are not."""
+    paths = make_photos(runs.photos, 6)
+    runs.run(shard_size=2)
+    aside = [path.rename(path.with_suffix(".aside")) for path in paths]
+    for path, number in zip(aside, (4, 5, 2, 3, 0, 1), strict=True):
+        path.rename(paths[number])
+    published, looked_up = threading.Event(), threading.Event()
+    ingest, commit = Stages.ingest, Plan.commit
+
+    def late_ingest(stages: Stages, shard: Shard) -> None:
+        assert shard.number < 2 or published.wait(30)
+        ingest(stages, shard)
+        if shard.number == 2:
+            looked_up.set()
+
+    def slow_commit(plan: Plan, rows: list[Row]) -> None:
+        published.set()
+        looked_up.wait(1)  # the look-up's chance; it must wait for these rows instead
+        commit(plan, rows)
+
+    monkeypatch.setattr(Stages, "ingest", late_ingest)
+    monkeypatch.setattr(Plan, "commit", slow_commit)
+
+    assert made(runs.run(shard_size=2)) == (0, 0)
+    assert rows_name_their_clips(runs)
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
