@@ -32,7 +32,7 @@ def caption_with_little_memory() -> None:
 def open_with_little_memory(paths: list[Path]) -> None:
     """Open photos as a run does, with 20 MB beyond what the imports have taken; runs in a fork."""
     from flows.addresses import path_uri
-    from flows.stages import open_uri
+    from flows.opening import open_uri
 
     leave(20 << 20)
     print(*(type(open_uri(path_uri(path), 64)).__name__ for path in paths))  # noqa: T201 - read by the test
