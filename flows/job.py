@@ -62,6 +62,9 @@ class Job(BaseModel):
     format: Format = Field("mp3", description="File format of the clips.")
     captioner: str = Field("narrator-lite", description="Name or folder of the captioner.")
     voice: str = Field("narrator", description="Name or folder of the voice, or espeak:LANGUAGE; see narrate voices.")
+    quality: Literal["fast", "best"] = Field(
+        "fast", description="Vocoder of the built-in voice: fast, or best: larger, slower, needs the extra best-voice."
+    )
     speaker: str = Field("", description="Who speaks, of a voice with several speakers.")
     language: str = Field("", description="What is spoken, of a voice with several languages, by its own name.")
     accept_licence: str = Field("", description="Restrictive licences of voices that you accept, divided by commas.")

@@ -34,7 +34,7 @@ class Rooms:
         """Find the captioner and the voice by name; raises CaptionerError or SpeechError where there is none."""
         self.job = job
         self.captioner_info = describe(job.captioner)
-        self.voice = resolve_voice(job.voice, job.speaker, job.language, job.accept_licence)
+        self.voice = resolve_voice(job.voice, job.speaker, job.language, job.accept_licence, job.quality)
         self.delivery = _delivery(job)
         self.manner = _manner(job, self.voice.language)
         delivery = f"{job.format} {job.profile} {job.sample_rate} {_digest_of(job.sign_certificate)}"

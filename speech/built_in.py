@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -12,25 +13,32 @@ from speech.errors import UnspeakableError, VoiceError
 from speech.hifigan import LIBRARY_PADDING, Hifigan
 from speech.models import Model
 from speech.phonemes import Phonemizer
+from speech.records import Voice
 from speech.voices import ACOUSTIC, VOCODER, read_config
 
 
-def load(folder: Path, device: torch.device) -> tuple[Model, Callable[[str], list[int]]]:
+def load(voice: Voice, device: torch.device) -> tuple[Model, Callable[[str], list[int]]]:
     """Return the model and what makes character numbers of a sentence; raises `VoiceError` where files do not fit."""
-    config = read_config(folder)
+    config = read_config(voice.folder)
     try:
         model, characters = acoustic.build(config["acoustic"])
-        generator = vocoder.build(config["vocoder"])
-        model.load_state_dict(weights.load(folder / ACOUSTIC))
-        generator.load_state_dict(weights.load(folder / VOCODER))
+        model.load_state_dict(weights.load(voice.folder / ACOUSTIC))
+        generator = vocoder.universal() if voice.quality == "best" else _own_vocoder(voice.folder, config["vocoder"])
     except (KeyError, TypeError, RuntimeError, ValueError, SafetensorError, NotImplementedError) as error:
         raise VoiceError(
             f"its weights and settings do not fit: {(str(error).splitlines() or [type(error).__name__])[0][:160]}",
-            where=str(folder),
+            where=str(voice.folder),
             mend="take the whole folder of the voice anew",
         ) from error
     sound = Hifigan(generator, device, LIBRARY_PADDING)
     return acoustic.ForwardVoice(model.to(device).eval(), sound), Speller(characters)
+
+
+def _own_vocoder(folder: Path, settings: dict[str, Any]) -> vocoder.HifiganGenerator:
+    """Return the vocoder that lies beside the acoustic model."""
+    generator = vocoder.build(settings)
+    generator.load_state_dict(weights.load(folder / VOCODER))
+    return generator
 
 
 class Speller:

@@ -46,7 +46,7 @@ class CoquiEngine:
         if voice.engine == "narrator":
             from speech import built_in
 
-            model, spell = built_in.load(voice.folder, place)
+            model, spell = built_in.load(voice, place)
         elif voice.engine == "coqui":
             from speech import coqui_loading
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from speech.records import Spoken
 from speech.speaking import FORMATS, Delivery, Speaker
+from speech.voices import QUALITIES, resolve_voice
 
 
 def main() -> None:
@@ -20,6 +21,9 @@ def main() -> None:
     parser.add_argument("table", type=Path, help="tab-separated, with a header: text and, if wanted, clip")
     parser.add_argument("folder", type=Path, help="where the clips go")
     parser.add_argument("--voice", default="narrator", help="built-in name or local folder")
+    parser.add_argument(
+        "--quality", choices=QUALITIES, default="fast", help="the voice's own vocoder, or the large one"
+    )
     parser.add_argument("--format", choices=FORMATS, default="wav", help="format of the clips")
     parser.add_argument("--profile", default="none", help="loudness profile")
     parser.add_argument("--threads", type=int, default=0, help="processor cores to use; 0 for all")
@@ -27,7 +31,10 @@ def main() -> None:
     _set_threads(options.threads)
     with options.table.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    speaker, delivery = Speaker.load(options.voice), Delivery(options.format, options.profile)
+    speaker, delivery = (
+        Speaker.load(resolve_voice(options.voice, quality=options.quality)),
+        Delivery(options.format, options.profile),
+    )
     started = time.monotonic()
     waveforms = speaker.speak([row["text"] for row in rows])
     seconds, failed = 0.0, 0

