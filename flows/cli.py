@@ -9,6 +9,7 @@ import click
 
 from captioner.errors import CaptionerError
 from flows.errors import BrokenOffError, FlowError
+from flows.exports.formats import FORMATS
 from flows.options import job_options
 from flows.stopping import ending_at_once
 from speech.errors import SpeechError
@@ -76,6 +77,25 @@ def review(out: str, who: str | None, port: int, host: str) -> None:
     from flows.storage import folder_at
 
     serve(folder_at(out), who or getuser(), host, port, click.echo)
+
+
+@narrate.command(short_help="Write the rows of OUT as files that other systems take.")
+@click.argument("out")
+@click.option("--to", type=click.Choice(list(FORMATS)), required=True, help="What to write.")
+@click.option("--into", type=click.Path(path_type=Path), help="File or folder to write.  [default: below OUT/exports]")
+@click.option("--approved", is_flag=True, help="Only rows that a person approved or edited.")
+@click.option("--title", default="Described photos", show_default=True, help="What a page, book or feed is called.")
+@click.option("--web", default="", metavar="URL", help="Address at which the export will be served (iiif, podcast).")
+def export(out: str, **told: Any) -> None:
+    """Write the rows of OUT as files that other systems take; each says how its text was made.
+
+    What was exported before stands whole until the new one takes its place. Rows without words are counted only.
+    """
+    from flows import commands
+    from flows.exports.settings import Export
+    from flows.storage import folder_at
+
+    sys.exit(commands.export(Export(folder_at(out), **told)))
 
 
 @narrate.command(short_help="Check every row, hash and clip in OUT.")

@@ -3,6 +3,7 @@
 import os
 import sys
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from flows.records import Summary
 from flows.report import count_line, reason_line
 from flows.stopping import EXIT_STATUS
 from flows.storage import Folder
+
+if TYPE_CHECKING:
+    from flows.exports.settings import Export
 
 SHOWN_ROWS = 30
 """Rows of the table that `--show` prints."""
@@ -79,6 +83,19 @@ def verify(out: Folder, *, photos: bool) -> int:
     seen = f"{check.rows} rows and {check.clips} clips with {duration(check.audio_s)} of sound"
     click.echo(f"{seen}: {check.found} things do not hold" if check.found else f"{seen}: all of it holds")
     return int(check.found > 0)
+
+
+def export(told: "Export") -> int:
+    """Write an export, print where it is and which rows are not in it and why, and return the exit status."""
+    from flows.exports import exporting
+
+    with counting(exporting.opened(told.out).count(), f"writing {told.to}") as advance:
+        place, tally = exporting.export(told, advance)
+    for what, rows in [*tally.left_out.items(), *tally.notes.items()]:
+        verb = "left out" if what in tally.left_out else "written"
+        click.echo(f"{rows} {'row' if rows == 1 else 'rows'} {verb}: {what}", err=True)
+    click.echo(f"{tally.written} rows: {place}")
+    return int(tally.faults > 0)
 
 
 def print_rows(out: Folder) -> None:

@@ -15,7 +15,7 @@ from flows.storage import Folder, names_in, remove
 SPARE_BYTES = 50_000_000
 """What a run leaves free on the disk beside what it writes."""
 
-KEPT = frozenset({"lock", "holder", "publishing.json", "reviews.lock", "raw"})
+KEPT = frozenset({"lock", "holder", "publishing.json", "reviews.lock", "export.lock", "raw"})
 """Files of the state folder that outlive a run."""
 
 

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from exporting import Exported, narrate_every_kind, own_copy
 from narrating import Runs
 from stores import gate, s3_endpoint, store
 
@@ -20,6 +21,18 @@ __all__ = ["gate", "runs", "s3_endpoint", "store"]
 def runs(tmp_path: Path, tiny_captioner: Path, tiny_voice: Path) -> Runs:
     """Return runs over an empty folder of photos."""
     return Runs(tmp_path, tiny_captioner, tiny_voice)
+
+
+@pytest.fixture(scope="session")
+def every_kind(tmp_path_factory: pytest.TempPathFactory, tiny_captioner: Path, tiny_voice: Path) -> Runs:
+    """Return a narrated folder with every kind of row; no test changes it."""
+    return narrate_every_kind(tmp_path_factory.mktemp("every-kind") / "narrated", tiny_captioner, tiny_voice)
+
+
+@pytest.fixture
+def exported(every_kind: Runs, tmp_path: Path) -> Exported:
+    """Return a copy of that folder, to be exported."""
+    return own_copy(every_kind, tmp_path)
 
 
 @pytest.fixture(scope="session")
