@@ -18,6 +18,11 @@ def is_address(text: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
 
 
+def anywhere(place: str) -> str:
+    """Return a path or an address so that it means the same from any folder."""
+    return place if is_address(place) else os.path.abspath(Path(place).expanduser())
+
+
 def scheme_of(address: str) -> str:
     """Return the protocol of `address` in lower case."""
     return address.split("://", 1)[0].lower()

@@ -3,16 +3,19 @@
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from captioner.errors import CaptionerError
 from flows.errors import BrokenOffError, FlowError
 from flows.exports.formats import FORMATS
-from flows.options import job_options
+from flows.options import job_file_option, job_options, night_options
 from flows.stopping import ending_at_once
 from speech.errors import SpeechError
+
+if TYPE_CHECKING:
+    from flows.job import Job
 
 DONE, FAILED, NOT_STARTED = 0, 1, 2
 """Exit statuses: all done (refused photos included), something of ours failed, could not start."""
@@ -30,12 +33,7 @@ def narrate(debug: bool) -> None:
 
 @narrate.command(short_help="Narrate PHOTOS into OUT; what is done stands.")
 @job_options
-@click.option(
-    "--job",
-    "job_file",
-    type=click.Path(path_type=Path),
-    help="Take settings from a TOML or JSON file; options overrule it.",
-)
+@job_file_option
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be done, with an estimate of time and bytes; write nothing."
 )
@@ -47,11 +45,36 @@ def run(job_file: Path | None, dry_run: bool, show: bool, **settings: Any) -> No
     column of images, or an address such as s3://BUCKET/FOLDER.
     """
     from flows import commands
-    from flows.job import load_settings, make_job
 
-    given = {name: value for name, value in settings.items() if value is not None}
-    job = make_job((load_settings(job_file) if job_file else {}) | given)
+    job = _job(job_file, settings)
     sys.exit(commands.dry_run(job) if dry_run else commands.run(job, show=show))
+
+
+@narrate.command(short_help="Narrate PHOTOS into OUT every night, by a Prefect work pool.")
+@job_options
+@job_file_option
+@night_options
+@click.option("--pool", default="narrate", show_default=True, help="Process work pool, made where it is missing.")
+def deploy(job_file: Path | None, pool: str, name: str, cron: str, timezone: str, notify: str, heartbeat_s: int,
+           **settings: Any) -> None:  # fmt: skip
+    """Create or renew a Prefect deployment that narrates PHOTOS into OUT on a schedule, one run at a time."""
+    from flows import deploy as nights
+
+    night = nights.Night(name, cron, timezone, pool, notify, heartbeat_s)
+    nights.deploy(_job(job_file, settings), night, click.echo)
+
+
+@narrate.command(short_help="Narrate PHOTOS into OUT every night, in this one process.")
+@job_options
+@job_file_option
+@night_options
+def serve(job_file: Path | None, name: str, cron: str, timezone: str, notify: str, heartbeat_s: int,
+          **settings: Any) -> None:  # fmt: skip
+    """Narrate PHOTOS into OUT on a schedule for as long as this command runs, one run at a time."""
+    from flows import deploy as nights
+
+    night = nights.Night(name, cron, timezone, notify=notify, heartbeat_s=heartbeat_s)
+    nights.serve(_job(job_file, settings), night, click.echo)
 
 
 @narrate.command()
@@ -126,6 +149,14 @@ def voices(everything: bool, fetch: str | None, accept_licence: str) -> None:
     from flows.voices import fetch_voice, print_voices
 
     sys.exit(fetch_voice(fetch, accept_licence) if fetch else print_voices(everything=everything))
+
+
+def _job(job_file: Path | None, settings: dict[str, Any]) -> "Job":
+    """Return the Job of the options given, over those of the job file."""
+    from flows.job import load_settings, make_job
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    return make_job((load_settings(job_file) if job_file else {}) | given)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from flows import paths
 from flows.console import Console, counting, duration, size
 from flows.job import Job
 from flows.records import Summary
-from flows.report import count_line, reason_line
+from flows.report import count_line, has_failed, reason_line
 from flows.stopping import EXIT_STATUS
 from flows.storage import Folder
 
@@ -33,7 +33,7 @@ def run(job: Job, *, show: bool) -> int:
         click.echo(f"Clips: {job.out / 'audio'}  Manifest: {paths.manifest_folder(job.out)}")
         click.echo(f"Page: {paths.report_path(job.out)}")
     print_outcome(summary)
-    status = EXIT_STATUS[summary.interrupted] if summary.interrupted else int(summary.counts.failed > 0)
+    status = EXIT_STATUS[summary.interrupted] if summary.interrupted else int(has_failed(job, summary.counts))
     if summary.prefect_is_away:  # it would try for minutes to send what it has left
         sys.stdout.flush()
         os._exit(status)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from flows.errors import Interrupted
+from flows.job import Job
 from flows.narrate import Call, Watcher
 from flows.records import Summary
-from flows.report import count_line, count_table
+from flows.report import count_line, has_failed
 from flows.stopping import EXIT_STATUS
+from flows.watching import PrefectWatcher, first_line
 
 Body = Callable[[Call, Sequence[Watcher]], Summary]
 """The run itself, handed a way to call a stage and those who watch."""
@@ -27,16 +29,21 @@ def run_directly(body: Body) -> Summary:
     return body(lambda _name, _number, function: function(), [])
 
 
-def run_in_prefect(body: Body, name: str, job: dict[str, Any], say: Callable[[str], None]) -> Summary:
+def run_in_flow(body: Body, job: Job, say: Callable[[str], None]) -> Summary:
+    """Run `body` in the flow run that this process is in; each stage of each shard is one task run of it."""
+    return _Outcome(body, job, say).run()
+
+
+def run_in_prefect(body: Body, name: str, job: Job, say: Callable[[str], None]) -> Summary:
     """Run `body` as a Prefect flow run called `name`; each stage of each shard is one task run.
 
     An API that cannot be reached is said once and the run goes on without it; errors of `body` are raised as they are.
     """
     from prefect.exceptions import TerminationSignal
 
-    outcome = _Outcome(body, say)
+    outcome = _Outcome(body, job, say)
     try:
-        _flow(outcome, name)(job=job, return_state=True)
+        _flow(outcome, name)(job=job.model_dump(mode="json"), return_state=True)
     except (Exception, TerminationSignal) as error:  # noqa: BLE001 - whatever Prefect raises, the run has its own outcome
         outcome.trouble = error
     if isinstance(outcome.trouble, TerminationSignal) and outcome.summary is None:
@@ -75,8 +82,8 @@ def client_of(api_url: str, home: Path) -> Iterator[None]:
 class _Outcome:
     """What became of the body, whatever Prefect makes of its states."""
 
-    def __init__(self, body: Body, say: Callable[[str], None]) -> None:
-        self.body, self.say = body, say
+    def __init__(self, body: Body, job: Job, say: Callable[[str], None]) -> None:
+        self.body, self.job, self.say = body, job, say
         self.began = False
         self.summary: Summary | None = None
         self.error: BaseException | None = None
@@ -85,7 +92,7 @@ class _Outcome:
     def run(self) -> Summary:
         """Run the body once and remember what came of it; without Prefect from the moment that it is away."""
         self.began = True
-        watcher = PrefectWatcher(self.say)
+        watcher = PrefectWatcher(self.job, self.say)
 
         def call(stage: str, number: int | None, function: Callable[[], None]) -> None:
             if watcher.is_away:
@@ -104,7 +111,6 @@ class _Outcome:
 
 def _flow(outcome: _Outcome, name: str) -> Any:
     from prefect import flow
-    from prefect.states import Cancelled, Completed
 
     @flow(
         name="narrate",
@@ -114,11 +120,21 @@ def _flow(outcome: _Outcome, name: str) -> Any:
         retries=0,  # whatever the user's default: what failed is tried again by the next run
     )
     def narrate_flow(job: dict[str, Any]) -> Any:  # noqa: ARG001 - the settings, to be seen in the UI
-        summary = outcome.run()
-        message = count_line(summary.counts)
-        return Cancelled(message=message) if summary.interrupted else Completed(message=message)
+        return final_state(outcome.job, outcome.run())
 
     return narrate_flow
+
+
+def final_state(job: Job, summary: Summary) -> Any:
+    """Return the state that a flow run ends in: Failed where more photos failed than the job's `max_failed`."""
+    from prefect.states import Cancelled, Completed, Failed
+
+    message = count_line(summary.counts)
+    if summary.interrupted:
+        return Cancelled(message=message)
+    if has_failed(job, summary.counts):
+        return Failed(message=f"{message}; more than {job.max_failed} failed")
+    return Completed(message=message)
 
 
 def call_as_task(stage: str, number: int | None, function: Callable[[], None]) -> None:
@@ -153,53 +169,3 @@ def call_as_task(stage: str, number: int | None, function: Callable[[], None]) -
         function()
     elif ran[0] is not None:
         raise ran[0]
-
-
-class PrefectWatcher:
-    """Keeps the flow run's log, progress artifact and table of results; none of them can end the run."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """Make nothing yet: the first shard does. `say` is told, once, that Prefect is away."""
-        from prefect.logging import get_run_logger
-
-        self._log: Any = get_run_logger()
-        self._progress: Any = None
-        self._say, self.is_away = say, False
-
-    def shard_done(self, summary: Summary, to_do: int) -> None:
-        """Write one line and move the progress artifact."""
-        from prefect.artifacts import create_progress_artifact, update_progress_artifact
-
-        done = summary.counts.committed
-        self._try(self._log.info, f"{done} of {to_do} photos committed, {summary.counts.failed} failed")
-        percent = 100.0 * done / max(1, to_do)
-        if self._progress is None:
-            description = "Photos committed to the manifest"
-            self._progress = self._try(
-                create_progress_artifact, percent, key="narrate-progress", description=description
-            )
-        else:
-            self._try(update_progress_artifact, self._progress, progress=percent)
-
-    def finished(self, summary: Summary) -> None:
-        """Write the table of counts by status and reason."""
-        from prefect.artifacts import create_table_artifact
-
-        self._try(
-            create_table_artifact, count_table(summary), key="narrate-results", description=count_line(summary.counts)
-        )
-
-    def _try(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        if self.is_away:
-            return None
-        try:
-            return function(*arguments, **options)
-        except Exception as error:  # noqa: BLE001 - what is only watched must not fail
-            self.is_away = True
-            self._say(f"Prefect is away ({first_line(error)}); the run goes on.")
-            return None
-
-
-def first_line(error: BaseException | None) -> str:
-    """Return the first line of an error's words, its kind where it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -94,6 +94,11 @@ class Job(BaseModel):
     engine: Literal["prefect", "none"] = Field(
         "prefect", description="Watch the run in Prefect, or call the stages directly."
     )
+    max_failed: str = Field(
+        "1%",
+        pattern=r"^\d+(\.\d+)?%?$",
+        description="How many photos may fail, as a share or a number, before the whole run counts as failed.",
+    )
     shard_size: int = Field(64, ge=1, le=512, description="Photos that walk through the stages together.")
     limit: int | None = Field(None, ge=1, description="Narrate no more than this many photos, for a trial.")
     bursts: bool = Field(

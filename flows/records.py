@@ -144,6 +144,8 @@ class Summary:
     """What became of the photos."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Rows refused or failed by this run, by reason."""
+    first: dict[str, str] = field(default_factory=dict)
+    """Id of the first photo refused or failed for each reason."""
     captioned: int = 0
     """Photos that were really captioned, not taken from a row."""
     spoken: int = 0

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 
-from flows.addresses import is_address
+from flows.addresses import anywhere
 from flows.job import Job
 from flows.records import Counts, Row, Summary, Work
 from flows.schema import FAILURES
@@ -19,11 +18,19 @@ def tally(summary: Summary, results: Sequence[tuple[Work, Row]]) -> None:
         summary.counts.left -= 1
         if row["reason"] is not None:
             summary.reasons[row["reason"]] = summary.reasons.get(row["reason"], 0) + 1
+            summary.first.setdefault(row["reason"], row["id"])
         summary.captioned += work.caption is not None and not work.reuses_caption
         summary.spoken += work.clip is not None and not work.reuses_raw
         summary.bursts += work.burst_of is not None
         summary.remastered += work.clip is not None and work.reuses_raw
         summary.audio_s += work.clip.duration_s if work.clip is not None else 0.0
+
+
+def has_failed(job: Job, counts: Counts) -> bool:
+    """Return whether more of the photos that a run committed failed than the job puts up with."""
+    number = float(job.max_failed.removesuffix("%"))
+    share = job.max_failed.endswith("%")
+    return counts.failed > (number / 100 * counts.committed if share else number)
 
 
 def count_line(counts: Counts) -> str:
@@ -42,14 +49,15 @@ def reason_line(summary: Summary) -> str:
 
 
 def count_table(summary: Summary) -> list[dict[str, str | int]]:
-    """Return the counts by status and reason as rows of a table."""
+    """Return the counts by status and reason as rows of a table, with the first photo of each reason."""
     statuses = {"described": summary.counts.described, "taken over": summary.counts.taken_over}
     statuses |= {"decorative": summary.counts.decorative, "left": summary.counts.left}
     table: list[dict[str, str | int]] = [
-        {"status": name, "reason": "", "photos": count} for name, count in statuses.items() if count
+        {"status": name, "reason": "", "photos": count, "first": ""} for name, count in statuses.items() if count
     ]
     for reason, count in sorted(summary.reasons.items()):
-        table.append({"status": "failed" if reason in FAILURES else "refused", "reason": reason, "photos": count})
+        status, first = "failed" if reason in FAILURES else "refused", summary.first.get(reason, "")
+        table.append({"status": status, "reason": reason, "photos": count, "first": first})
     return table
 
 
@@ -59,10 +67,5 @@ def account(job: Job, summary: Summary, began: datetime) -> dict[str, object]:
     del numbers["run_id"], numbers["prefect_is_away"], numbers["called_s"]
     numbers["orchestration_s"] = summary.orchestration_s
     settings = job.model_dump(mode="json")
-    settings |= {name: _anywhere(settings[name]) for name in ("photos", "out")}
+    settings |= {name: anywhere(settings[name]) for name in ("photos", "out")}
     return {"run_id": summary.run_id, "began": began.isoformat(), "job": settings} | numbers
-
-
-def _anywhere(place: str) -> str:
-    """Return a path or an address so that it means the same from any directory."""
-    return place if is_address(place) else str(Path(place).expanduser().absolute())

@@ -17,7 +17,7 @@ from flows import paths
 from flows.addresses import shown
 from flows.clips import heal
 from flows.console import Console
-from flows.engine import Body, client_of, run_directly, run_in_prefect
+from flows.engine import Body, client_of, run_directly, run_in_flow, run_in_prefect
 from flows.errors import BrokenOffError, FlowError
 from flows.estimate import Estimate, estimate
 from flows.inputs import Listing, list_photos
@@ -36,6 +36,7 @@ from flows.stages import Stages
 from flows.stopping import Stop
 from flows.storage import size_of, write_json
 from flows.tables import own_columns, read_table, row_id
+from flows.watching import run_name
 from flows.words import same_language
 from flows.workers import Workers
 from speech.errors import SpeechError
@@ -66,8 +67,8 @@ def _plan(manifest: Manifest, rooms: Rooms, scratch: Path) -> Plan:
     return Plan(manifest, rooms.digests, scratch, rooms.reviews, retry=job.retry, **asked)
 
 
-def run(job: Job, console: Console) -> Summary:
-    """Narrate what is left to do and return the run in numbers.
+def run(job: Job, console: Console, *, is_flow_run: bool = False) -> Summary:
+    """Narrate what is left to do and return the run in numbers; `is_flow_run`: this process is in Prefect's flow run.
 
     Raises FlowError, CaptionerError or SpeechError where the run cannot start, OSError where the disk fails in mid-run.
     """
@@ -87,7 +88,9 @@ def run(job: Job, console: Console) -> Summary:
             amounts = plan.amounts()
             _check(job, plan, amounts, listing, console)
             plan.check_lock = lock.check
-            return _Run(job, rooms, plan, amounts, listing, console).narrate()
+            whole = _Run(job, rooms, plan, amounts, listing, console)
+            whole.is_flow_run = is_flow_run
+            return whole.narrate()
 
 
 def _check(job: Job, plan: Plan, amounts: Amounts, listing: Listing, console: Console) -> None:
@@ -131,6 +134,9 @@ def _prepare(job: Job) -> tuple[Rooms, Listing]:
 
 class _Run:
     """What one run holds while it lasts."""
+
+    is_flow_run = False
+    """Whether this process is in a flow run that Prefect began: by a schedule, or by hand in its UI."""
 
     def __init__(
         self, job: Job, rooms: Rooms, plan: Plan, amounts: Amounts, listing: Listing, console: Console
@@ -208,7 +214,7 @@ class _Run:
 
     def _start_server(self, stack: ExitStack) -> TemporaryServer | None:
         """Start a server of our own where there is work to watch and the user has set up none."""
-        if self.job.engine == "none" or self.to_do == 0 or configured_api_url() is not None:
+        if self.is_flow_run or self.job.engine == "none" or self.to_do == 0 or configured_api_url() is not None:
             return None
         try:
             return stack.enter_context(TemporaryServer())
@@ -218,13 +224,15 @@ class _Run:
 
     def _carry_out(self, body: Body, server: TemporaryServer | None) -> Summary:
         """Run `body` under Prefect where it is wanted and can be had."""
-        name = f"{Path(self.job.photos).name} {self.began:%Y-%m-%d %H:%M}"
-        settings = self.job.model_dump(mode="json")
+        name, say = run_name(self.job.photos, f"{self.began:%Y-%m-%d %H:%M}"), self.console.say
+        if self.is_flow_run:
+            self.summary.orchestration = "prefect"
+            return run_in_flow(body, self.job, say)
         if self.job.engine == "none" or (server is None and configured_api_url() is None):
             return run_directly(body)
         if server is None:  # the user's own, where an idle night is seen too
             self.summary.orchestration = "prefect"
-            return run_in_prefect(body, name, settings, self.console.say)
+            return run_in_prefect(body, name, self.job, say)
         url = server.wait()
         if url is None:
             why = server.last_words()
@@ -232,7 +240,7 @@ class _Run:
             return run_directly(body)
         self.summary.orchestration = "prefect, temporary server"
         with client_of(url, server.home):
-            return run_in_prefect(body, name, settings, self.console.say)
+            return run_in_prefect(body, name, self.job, say)
 
 
 def decoders(device: str) -> Executor:

@@ -18,7 +18,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Self
 
-START_LIMIT_S = 60.0
+START_LIMIT_S = 120.0
 """How long a run waits for the temporary server before it goes on without one."""
 
 

@@ -45,7 +45,7 @@ def test_the_default_engine_gives_the_same_rows_and_clips_as_none_and_is_quiet(r
 def test_a_temporary_server_ends_with_the_process_that_started_it():
     code = "import os; from flows.server import TemporaryServer; server = TemporaryServer();"
     code += "print(server.home, server.wait(), flush=True); os._exit(9)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     home, url = result.stdout.split()
     deadline = time.monotonic() + 30
 
@@ -179,9 +179,32 @@ def test_a_run_its_tasks_its_progress_and_its_results_are_seen_in_a_real_server(
     artifacts = {artifact["key"]: artifact for artifact in ask(prefect_server, "artifacts")}
     assert artifacts["narrate-progress"]["data"] == 100.0
     table = json.loads(artifacts["narrate-results"]["data"])
-    assert {"status": "refused", "reason": "empty", "photos": 1} in table
+    assert {"status": "refused", "reason": "empty", "photos": 1, "first": "empty.jpg"} in table
+    page = artifacts["narrate-summary"]["data"]
+    assert "photos a second" in page
+    assert "| refused | empty | 1 | `empty.jpg` |" in page
+    assert (runs.out / "report" / "index.html").as_uri() in page
+    assert set(STAGES) <= {line.split(" | ")[0].removeprefix("| ") for line in page.splitlines()}
     runs.spawn(engine="prefect", environment={"PREFECT_API_URL": prefect_server})
     idle = max(ask(prefect_server, "flow_runs"), key=lambda found: found["created"])
     assert idle["state"]["message"] == "6 photos: 0 described, 6 taken over from before, 0 refused, 0 failed"
     logs = [line["message"] for line in ask(prefect_server, "logs")]
-    assert "4 of 6 photos committed, 0 failed" in logs
+    assert {"shard 1: 4 of 6 photos committed, 0 refused, 0 failed"} <= set(logs)
+    assert len([line for line in logs if line.startswith("shard ")]) == 2
+
+
+@pytest.mark.parametrize(("max_failed", "state", "status"), [("1%", "FAILED", 1), ("50%", "COMPLETED", 0)])
+def test_a_run_fails_where_more_photos_failed_than_it_puts_up_with(
+    runs: Runs, prefect_server: str, max_failed: str, state: str, status: int
+):
+    make_photos(runs.photos, 2)
+    photos = runs.photos.parent / "list.txt"
+    photos.write_text("photos/000.png\nphotos/001.png\nphotos/nowhere.png\n")
+    settings = {"engine": "prefect", "photos": photos, "max_failed": max_failed}
+
+    result = runs.spawn(environment={"PREFECT_API_URL": prefect_server}, **settings)
+
+    assert result.returncode == status, result.stderr
+    latest = max(ask(prefect_server, "flow_runs"), key=lambda found: found["created"])
+    assert latest["state_type"] == state
+    assert latest["state"]["message"].startswith("3 photos: 2 described")

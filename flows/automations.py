@@ -1,0 +1,137 @@
+"""What Prefect's server does by itself: a silent run is marked Crashed, and somebody is told of failed ones."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import FlowError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+SILENT = "narrate: a silent run is a crashed one"
+"""Name of the automation that frees the slot of a run that was killed."""
+
+ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
+"""Events of a flow run after which no sign of life is expected."""
+
+BEATS = 3
+"""Signs of life that a run may miss."""
+
+
+def set_up(deployment: str, notify: str, heartbeat_s: int) -> None:
+    """Create or renew the automations of a deployment; raises FlowError where `notify` names no block."""
+    block = _block(deployment, notify) if notify else None
+    _put(SILENT, _silence(heartbeat_s), _mark_crashed())
+    name = f"narrate: tell of failed runs of {deployment}"
+    if block is not None:
+        _put(name, _trouble(deployment), _tell(block))
+    else:
+        _drop(name)
+
+
+def _silence(heartbeat_s: int) -> Any:
+    """Return the trigger for a run that was alive and gives no sign of life for three times its heartbeat."""
+    from prefect.automations import EventTrigger, Posture, ResourceSpecification
+
+    return EventTrigger(
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=_of("flow", "narrate"),
+        for_each={"prefect.resource.id"},
+        after={"prefect.flow-run.heartbeat"},
+        expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in ENDS)},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=BEATS * heartbeat_s),
+    )
+
+
+def _mark_crashed() -> Any:
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+
+    message = "No sign of life: the run was killed, or its machine is away. The next run does what is left."
+    return ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
+
+
+def _trouble(deployment: str) -> Any:
+    """Return the trigger for a run of the deployment that failed or crashed."""
+    from prefect.automations import EventTrigger, Posture, ResourceSpecification
+
+    return EventTrigger(
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=_of("deployment", deployment),
+        expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+        posture=Posture.Reactive,
+        threshold=1,
+    )
+
+
+def _tell(block: "UUID") -> Any:
+    from prefect.events.actions import SendNotification
+
+    body = "{{ flow_run.name }}: {{ flow_run.state.name }}. {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
+    return SendNotification(block_document_id=block, subject="narrate: {{ flow_run.state.name }}", body=body)
+
+
+def _of(role: str, name: str) -> Any:
+    from prefect.automations import ResourceSpecification
+
+    return ResourceSpecification({"prefect.resource.role": role, "prefect.resource.name": name})
+
+
+def _put(name: str, trigger: Any, action: Any) -> None:
+    """Create the automation of this name, or renew the one that stands."""
+    from prefect.automations import AutomationCore
+
+    wanted = AutomationCore(name=name, description="Set up by narrate.", trigger=trigger, actions=[action])
+
+    async def put(client: Any, found: Sequence[Any]) -> None:
+        for automation in found[:1]:
+            await client.update_automation(automation.id, wanted)
+        if not found:
+            await client.create_automation(wanted)
+
+    _at(name, put)
+
+
+def _drop(name: str) -> None:
+    """Remove the automation of this name, where there is one."""
+
+    async def drop(client: Any, found: Sequence[Any]) -> None:
+        for automation in found:
+            await client.delete_automation(automation.id)
+
+    _at(name, drop)
+
+
+def _at(name: str, act: Callable[[Any, Sequence[Any]], Awaitable[None]]) -> None:
+    """Call `act` with the server's client and the automations of this name."""
+    from prefect.client.orchestration import get_client
+    from prefect.utilities.asyncutils import run_coro_as_sync
+
+    async def find_and_act() -> None:
+        async with get_client() as client:
+            await act(client, await client.read_automations_by_name(name))
+
+    run_coro_as_sync(find_and_act())
+
+
+def _block(deployment: str, notify: str) -> "UUID":
+    """Return the id of the block that tells somebody: one of the user's own, or a webhook made for an address."""
+    from prefect.blocks.core import Block
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    if not notify.startswith(("http://", "https://")):
+        try:
+            block: Any = Block.load(notify)
+        except ValueError as error:
+            mend = "make it in the UI under Blocks (e-mail: Sendgrid), or give a web address that takes a POST"
+            raise FlowError("there is no such notification block", f"--notify {notify}", mend) from error
+        identity: UUID = block._block_document_id  # noqa: SLF001 - the only place where it stands
+        return identity
+    name = f"narrate-{''.join(letter if letter.isalnum() else '-' for letter in deployment.lower())}"
+    told = {"subject": "{{subject}}", "text": "{{body}}"}
+    webhook: Any = CustomWebhookNotificationBlock.model_validate({"name": name, "url": notify, "json_data": told})
+    saved: UUID = webhook.save(name, overwrite=True)
+    return saved
