@@ -9,10 +9,11 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from captioner import wording
 from captioner.errors import CaptionerError
+from captioner.hedging import Certainty, abstention, hedged
 from captioner.people import without_gender
 from captioner.records import AltText, Flag
 
@@ -41,45 +42,54 @@ POLICIES = {
 }
 """Name to rules: the default, one for fields that hold 125 characters, and the caption's own words."""
 
-LOW_CONFIDENCE = 0.5
-"""A caption whose probability of being right is lower is flagged."""
-
+_UNKNOWN = Certainty()
 _Step = Callable[[str], tuple[str, list[Flag]]]
 _MAXIMUM_ROUNDS = 20  # each round but the last takes something out; three is the most that was seen
 
 
 def make_alt_text(
-    caption: str, policy: str = "wcag", language: str = "en", *, neutral: bool = False, confidence: float | None = None
+    caption: str,
+    policy: str = "wcag",
+    language: str = "en",
+    *,
+    neutral: bool = False,
+    confidence: float | None = None,
+    certainty: Certainty = _UNKNOWN,
 ) -> AltText:
     """Return the alt text of `caption`, written in `language` (BCP 47).
 
-    `neutral` takes people's gender out of the words. `confidence` is the probability that the caption is right, where
-    it is known.
+    `neutral` takes people's gender out of the words. `certainty` says how sure the caption is, where that is known, and
+    whether an unsure one is hedged or gives way to a text that says that there is no reliable one.
 
     It is NFC and no longer than the policy's cap; made again from its own text it stays as it is. It is empty, and
     flagged so, only where the caption has no letter and no digit. Raises `CaptionerError` for an unknown policy.
     """
     rules = _policy(policy)
+    certainty = replace(certainty, confidence=confidence) if confidence is not None else certainty
+    silence = abstention(language)
+    if certainty.abstains and silence is not None:
+        return AltText(silence, language, certainty.flags())
     text, flags = caption, dict[str, Flag]()
+    steps = _steps(rules, language, neutral=neutral, hedge=certainty.is_low)
     for _ in range(_MAXIMUM_ROUNDS):  # what one rule takes out may uncover work for another
         before = text
-        for step in _steps(rules, language, neutral=neutral):
+        for step in steps:
             text, raised = step(text)
             flags |= {flag.rule: flag for flag in raised if flag.rule not in flags}
         if text == before:
             break
     text = text if wording.has_words(text) else ""
-    return AltText(text, language, tuple(flags.values()) + _doubts(text, rules) + _low(confidence))
+    return AltText(text, language, tuple(flags.values()) + _doubts(text, rules) + certainty.flags())
 
 
-def policy_digest(policy: str, *, neutral: bool = False) -> str:
+def policy_digest(policy: str, *, neutral: bool = False, most_wrong: int | None = None, unsure: str = "hedge") -> str:
     """Return 16 hex digits that change with the policy's settings and the rules: then texts are made again.
 
-    Raises `CaptionerError` for an unknown policy.
+    `most_wrong` is the share of wrong captions, in per cent, that may be published, and `unsure` what becomes of the
+    others. Raises `CaptionerError` for an unknown policy.
     """
-    settings = json.dumps(
-        [_RULES_VERSION, policy, asdict(_policy(policy)), *["neutral"][: int(neutral)]], sort_keys=True
-    )
+    extras = ["neutral"] * neutral + ([most_wrong, unsure] if most_wrong is not None else [])
+    settings = json.dumps([_RULES_VERSION, policy, asdict(_policy(policy)), *extras], sort_keys=True)
     return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
@@ -90,7 +100,7 @@ def _policy(name: str) -> Policy:
     return POLICIES[name]
 
 
-def _steps(rules: Policy, language: str, *, neutral: bool) -> list[_Step]:
+def _steps(rules: Policy, language: str, *, neutral: bool, hedge: bool) -> list[_Step]:
     """Return the rules in the order in which they are applied."""
     openings = wording.in_language(wording.OPENINGS, language)
     steps: list[_Step] = [_clean, _without_foreign_matter]
@@ -98,6 +108,8 @@ def _steps(rules: Policy, language: str, *, neutral: bool) -> list[_Step]:
         steps.append(_without_gender)
     if rules.rephrase:
         steps += [lambda text: _without_opening(text, openings), _without_repeats]
+    if hedge:
+        steps.append(lambda text: (hedged(text, language) if wording.has_words(text) else text, []))
     steps.append(lambda text: _cut(text, rules.cap_characters - rules.as_sentence))
     if rules.as_sentence:
         steps.append(lambda text: (wording.as_sentence(text, language), []))
@@ -155,13 +167,6 @@ def _cut(text: str, cap_characters: int) -> tuple[str, list[Flag]]:
         return text, []
     rest = wording.cut(text, cap_characters)
     return rest, [Flag("too-long", f"it had {len(text)} characters and was cut to {len(rest)}")]
-
-
-def _low(confidence: float | None) -> tuple[Flag, ...]:
-    """Return the flag of a caption that is more likely wrong than right."""
-    if confidence is None or confidence >= LOW_CONFIDENCE:
-        return ()
-    return (Flag("low-confidence", f"the model is right about such captions {confidence:.0%} of the time"),)
 
 
 def _doubts(text: str, rules: Policy) -> tuple[Flag, ...]:

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 
 from captioner.bundle import Bundle, load_bundle, make_search, search_settings
+from captioner.confidence import load_calibration, with_doubt
 from captioner.decoding import Said, search_captions
 from captioner.errors import ModelError, OutOfMemoryError
 from captioner.records import Alternative, Caption, Features, Photo
+from captioner.second_look import look_again
+from captioner.signals import caption_signals, picture_signals
 from captioner.tokenizer import END, PADDING, START
 from captioner.weights import Description, describe
 
@@ -32,6 +35,7 @@ class Captioner:
         """Put a bundle onto a device; at most `batch_photos` go through it at a time."""
         self.device, self.batch_photos = torch.device(device), batch_photos
         self.name, self.digest = description.name, description.digest
+        self.weights_digest = description.weights_digest
         self.licence, self.language = description.licence, description.language
         self.encoder_digest = bundle.encoder.digest()
         self.input_size_px = bundle.encoder.config.input_size_px
@@ -39,6 +43,7 @@ class Captioner:
         self.encoder = bundle.encoder.to(self.device)
         self.model = bundle.model.to(self.device)
         self.tokenizer, self.search = bundle.tokenizer, bundle.search
+        self.calibration = load_calibration(description.calibration, description.weights_digest)
 
     @classmethod
     def load(
@@ -58,7 +63,7 @@ class Captioner:
         if search:
             settings = search_settings(bundle.search, bundle.tokenizer) | dict(search)
             bundle = replace(bundle, search=make_search(settings, bundle.tokenizer))
-            description = replace(description, digest=_digest_with(description.digest, settings))
+            description = replace(description, digest=_digest_with(description.digest, settings), weights_digest="")
         try:
             return cls(bundle, description, device, batch_photos)
         except (RuntimeError, AssertionError) as error:
@@ -87,7 +92,7 @@ class Captioner:
         halves = regions.to("cpu", torch.float16).numpy()
         pooled = regions.mean(1).to("cpu", torch.float16).numpy()  # (B, D)
         return [
-            Features(photo.sha256, halves[number], pooled[number], self.encoder_digest)
+            Features(photo.sha256, halves[number], pooled[number], self.encoder_digest, picture_signals(photo.pixels))
             for number, photo in enumerate(photos)
         ]
 
@@ -96,12 +101,22 @@ class Captioner:
         regions = torch.from_numpy(np.stack([one.regions for one in features])).to(self.device)  # (B, L, D)
         keys = [int(one.sha256, 16) for one in features]
         captions = search_captions(self.model, regions.float(), self.search, keys)
-        return [self._caption(found, regions[at : at + 1].float()) for at, found in enumerate(captions)]
+        made = []
+        for at, (one, found) in enumerate(zip(features, captions, strict=True)):
+            caption = self._caption(found, regions[at : at + 1].float())
+            signals = self._signals(caption, found[0], regions[at : at + 1].float())
+            made.append(with_doubt(caption, signals, one, self.calibration))
+        return made
 
     def _caption(self, found: Sequence[Said], regions: Tensor) -> Caption:
         texts = [Alternative(self.tokenizer.decode(said.tokens), said.mean_logprob) for said in found]
         attention = self._attention(regions, list(found[0].tokens))
         return Caption(texts[0].text, texts[0].mean_logprob, self.digest, tuple(texts[1:]), attention)
+
+    def _signals(self, caption: Caption, said: Said, regions: Tensor) -> dict[str, float]:
+        """Return what tells how sure the caption is."""
+        words = [self.tokenizer.words[token] for token in said.tokens]
+        return caption_signals(caption, words, look_again(self.model, regions, said.tokens))
 
     def _attention(self, regions: Tensor, tokens: list[int]) -> tuple[bytes, ...]:
         """Return for each word of one photo's caption where the model looked, 0..255 a region, the strongest 255.

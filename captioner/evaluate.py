@@ -67,7 +67,7 @@ def evaluate(captioner: Captioner, examples: Sequence[Example]) -> dict[str, Any
     captions, spent_ms = caption_examples(captioner, examples)
     return {
         "captioner": captioner.name,
-        "digest": captioner.digest,
+        "digest": captioner.weights_digest or captioner.digest,
         "photos": len(examples),
         "references": sum(len(one.captions) for one in examples),
         "search": search_settings(captioner.search, captioner.tokenizer),

@@ -18,6 +18,8 @@ ROUGE_BETA = 1.2
 """How much more recall weighs than precision in ROUGE-L."""
 
 Ngram = tuple[str, ...]
+Weighed = tuple[dict[Ngram, float], list[float], int]
+"""A caption's runs with their weights, the norm of each order, and its length."""
 
 _TOKEN = re.compile(
     r"(?:[a-z]\.){2,}|\d+(?:[.,:/]\d+)*(?:-?[a-z0-9]+)*|[^\W_]+(?:[-/_.'][^\W_]+)*|'[a-z]+|\.{2,}|-{2,}|\S"
@@ -115,7 +117,7 @@ class CiderD:
         self.log_photos = math.log(len(references))
         self.wanted = [[self._weigh(one) for one in wanted] for wanted in counted]
 
-    def _weigh(self, counts: Counter[Ngram]) -> tuple[dict[Ngram, float], list[float], int]:
+    def _weigh(self, counts: Counter[Ngram]) -> Weighed:
         """Return weights of the runs, the norm of each order, and the length (in pairs of words, as published)."""
         weights, squares, length = {}, [0.0] * ORDERS, 0
         for run, count in counts.items():
@@ -127,9 +129,19 @@ class CiderD:
 
     def score(self, candidate: str, photo: int) -> float:
         """Score one caption against the references of a photo, by its index; 0 to 10."""
-        weights, norms, length = self._weigh(ngrams(candidate.split()))
+        return self._score(self._weigh(ngrams(candidate.split())), self.wanted[photo])
+
+    def against_each_other(self, photo: int) -> list[float]:
+        """Score each reference of a photo against its others; none where it has but one."""
+        wanted = self.wanted[photo]
+        others = (wanted[:place] + wanted[place + 1 :] for place in range(len(wanted)))
+        return [self._score(one, rest) for one, rest in zip(wanted, others, strict=True) if rest]
+
+    def _score(self, candidate: Weighed, references: Sequence[Weighed]) -> float:
+        """Compare one caption with others, all of them weighed; 0 to 10."""
+        weights, norms, length = candidate
         total = 0.0
-        for wanted, wanted_norms, wanted_length in self.wanted[photo]:
+        for wanted, wanted_norms, wanted_length in references:
             products = [0.0] * ORDERS
             for run, weight in weights.items():
                 other = wanted.get(run)
@@ -138,7 +150,7 @@ class CiderD:
             sizes = zip(products, norms, wanted_norms, strict=True)
             cosine = sum(product / (a * b) if a and b else product for product, a, b in sizes)
             total += cosine * math.exp(-((length - wanted_length) ** 2) / (2 * CIDER_SIGMA**2))
-        return total / ORDERS / len(self.wanted[photo]) * 10.0
+        return total / ORDERS / len(references) * 10.0
 
 
 def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float:

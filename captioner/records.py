@@ -51,6 +51,8 @@ class Features:
     """(D,): the mean over the regions."""
     encoder_digest: str
     """Digest of the encoder's weights and preprocessing, 16 hex digits."""
+    picture: dict[str, float] = field(default_factory=dict)
+    """Numbers about the pixels by name (captioner.signals); empty where nobody asked for them."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,22 @@ class Caption:
     """For each word, 0..255 for each of the L regions, row by row: where the model looked; empty if it cannot say."""
     confidence: float | None = None
     """Calibrated probability that the caption is right, 0..1; None where the model is not calibrated."""
+    signals: dict[str, float] = field(default_factory=dict)
+    """What tells how sure it is, by name (captioner.signals): what the confidence is made of."""
+    doubts: tuple[str, ...] = ()
+    """What the picture itself makes doubtful: `no-reliable-description`, `contains-text`, `captioners-disagree`."""
+
+
+@dataclass(frozen=True)
+class Openness:
+    """What a network thought at each token of a caption, the end token last."""
+
+    logprobs: list[float]
+    """Natural-log probability of the token that was said."""
+    entropies: list[float]
+    """Entropy of the choice in nats: 0 where only one word would do."""
+    blind_logprobs: list[float]
+    """Natural-log probability of the token without the photo; empty where the network cannot speak without one."""
 
 
 @dataclass(frozen=True)

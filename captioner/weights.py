@@ -15,7 +15,9 @@ from typing import Any
 from captioner.errors import ModelError
 
 FILES = ("model.safetensors", "config.json", "tokenizer.json")
-"""What a captioner cannot be without; its digest is taken over these, in this order."""
+"""What a captioner cannot be without; its digest is taken over these, in this order, and over `CALIBRATION`."""
+CALIBRATION = "confidence.json"
+"""How its confidence is found, where it was calibrated (captioner.confidence)."""
 FORMAT = 1
 """Version of the folder's layout."""
 
@@ -34,6 +36,10 @@ class Description:
     """On what terms it may be used, in one line."""
     language: str
     """BCP 47 tag of its captions."""
+    weights_digest: str
+    """As `digest`, but for the calibration, which is fitted for weights that this digest names."""
+    calibration: Path
+    """Where its calibration lies, or is to be written."""
 
 
 def model_folders() -> list[Path]:
@@ -99,7 +105,10 @@ def check_files(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def digest_folder(folder: Path) -> str:
-    """Return 16 hex digits of the SHA-256 over the captioner's files; raise ModelError where one is missing."""
+    """Return 16 hex digits of the SHA-256 over the captioner's files; raise ModelError where one is missing.
+
+    The calibration is left out.
+    """
     total = hashlib.sha256()
     for name in FILES:
         try:
@@ -114,4 +123,14 @@ def describe(name_or_folder: str | Path) -> Description:
     folder = model_folder(name_or_folder)
     config = read_config(folder)
     licence, language = str(config.get("licence", "unknown")), str(config.get("language", "en"))
-    return Description(str(config.get("name", folder.name)), folder, digest_folder(folder), licence, language)
+    weights = digest_folder(folder)
+    calibration = folder / CALIBRATION
+    digest = with_calibration(weights, calibration)
+    return Description(str(config.get("name", folder.name)), folder, digest, licence, language, weights, calibration)
+
+
+def with_calibration(weights: str, calibration: Path) -> str:
+    """Return a captioner's digest once its calibration counts: that of its weights where there is none."""
+    if not calibration.exists():
+        return weights
+    return hashlib.sha256(f"{weights} ".encode() + calibration.read_bytes()).hexdigest()[:16]

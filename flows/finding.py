@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from captioner.records import AltText, Caption, Photo, Refusal
+from captioner.records import AltText, Photo, Refusal
 from flows.clips import hash_of
 from flows.making import without_pixels
 from flows.opening import failure_of
@@ -13,6 +13,7 @@ from flows.own import is_decorative, own_of
 from flows.plan import Plan
 from flows.records import Row, Shard, Work
 from flows.rooms import Rooms
+from flows.rows import caption_of
 from flows.thumbnails import write_thumbnail
 from flows.words import Words, human_words, same_language
 
@@ -137,7 +138,7 @@ class Finder:
             return
         work.reuses_caption, work.photo = True, None
         if not self.plan.digests.words_hold(row):  # the same caption in other words
-            work.caption = Caption(row["caption"], row["mean_logprob"], row["captioner_digest"])
+            work.caption = caption_of(row)
         if work.alt_text is not None or work.caption is None:
             self._look_up_clip(work, row)
 

@@ -35,6 +35,21 @@ def _out(value: object) -> object:
     return folder_at(value) if isinstance(value, str) else value
 
 
+def _percent(value: object) -> object:
+    """Return a share as whole per cent: `20%` for 20, "20%" and 0.2."""
+    if value is None:
+        return None
+    text = str(value).strip()
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = 0.0
+    number = round(number * 100, 6) if 0 < number < 1 and not text.endswith("%") else number
+    if not 1 <= number <= 99 or number != round(number):  # noqa: PLR2004  of a hundred
+        raise PydanticCustomError("percent", "it is a share of 1% to 99%, whole per cent, such as 20%")
+    return f"{number:.0f}%"
+
+
 _OUT = (
     BeforeValidator(_out),
     PlainSerializer(str),
@@ -71,6 +86,12 @@ class Job(BaseModel):
     policy: str = Field("wcag", description="How alt text is made from a caption: wcag, short-125 or plain.")
     neutral_people: bool = Field(
         False, description="Name people without their gender: 'a person', not 'a man' or 'a woman'."
+    )
+    max_wrong: Annotated[str | None, BeforeValidator(_percent)] = Field(
+        None, description="The share of wrong captions that may be published as sure, such as 20%; see --unsure."
+    )
+    unsure: Literal["hedge", "abstain"] = Field(
+        "hedge", description="What becomes of the others: 'Possibly ...', or 'No reliable description.'"
     )
     profile: str = Field(
         "streaming", description="Loudness of the clips: streaming (-16 LUFS), ebu-r128 (-23 LUFS), acx or none."
@@ -113,6 +134,11 @@ class Job(BaseModel):
         None, description="Try again what was refused or failed for this reason, or all: what is remembered is not."
     )
     rehash: bool = Field(False, description="Read every photo again instead of trusting its size and time of change.")
+
+    @property
+    def most_wrong(self) -> int | None:
+        """`max_wrong` in per cent."""
+        return int(self.max_wrong.rstrip("%")) if self.max_wrong else None
 
 
 def load_settings(path: Path) -> dict[str, Any]:

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner.alt_text import policy_digest
-from captioner.weights import describe
+from captioner.confidence import load_calibration
+from captioner.errors import CaptionerError
+from captioner.hedging import Certainty
+from captioner.weights import Description, describe
 from flows import paths
 from flows.digests import Digests
 from flows.job import Job
@@ -20,6 +23,7 @@ from speech.voices import resolve_voice
 
 if TYPE_CHECKING:
     from captioner.captioning import Captioner
+    from captioner.records import Caption
     from flows.raw import RawClips
     from speech.speaking import Speaker
 
@@ -34,6 +38,7 @@ class Rooms:
         """Find the captioner and the voice by name; raises CaptionerError or SpeechError where there is none."""
         self.job = job
         self.captioner_info = describe(job.captioner)
+        self.least = _least(job, self.captioner_info)
         self.voice = resolve_voice(job.voice, job.speaker, job.language, job.accept_licence, job.quality)
         self.delivery = _delivery(job)
         self.manner = _manner(job, self.voice.language)
@@ -41,10 +46,16 @@ class Rooms:
         audio = f"{AUDIO_VERSION} {delivery} {self.manner.digest}"
         self.digests = Digests(
             captioner=self.captioner_info.digest,
-            alt_text=policy_digest(job.policy, neutral=job.neutral_people),
+            alt_text=policy_digest(
+                job.policy, neutral=job.neutral_people, most_wrong=job.most_wrong, unsure=job.unsure
+            ),
             voice=self.voice.digest,
             audio=hashlib.sha256(audio.encode()).hexdigest()[:16],
         )
+
+    def certainty(self, caption: "Caption") -> Certainty:
+        """Return how sure a caption is, and what the job wants of an unsure one."""
+        return Certainty(caption.confidence, caption.doubts, self.least, self.job.unsure)
 
     @cached_property
     def reviews(self) -> Reviews:
@@ -89,6 +100,17 @@ class Rooms:
     def load(self) -> None:
         """Load both models now rather than on first use."""
         _ = self.captioner, self.speaker
+
+
+def _least(job: Job, captioner: Description) -> float:
+    """Return the confidence below which a caption is hedged; raises CaptionerError where it has none."""
+    if job.most_wrong is None:
+        return 0.0
+    calibration = load_calibration(captioner.calibration, captioner.weights_digest)
+    if calibration is None:
+        mend = "run narrate calibrate with photos that people captioned, or leave --max-wrong away"
+        raise CaptionerError("the captioner was not calibrated, so nobody knows when it is wrong", captioner.name, mend)
+    return calibration.threshold(job.most_wrong / 100)
 
 
 def _delivery(job: Job) -> Delivery:

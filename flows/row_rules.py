@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import PurePosixPath
 
 from captioner.alt_text import POLICIES, make_alt_text, policy_digest
+from captioner.hedging import NO_DESCRIPTION, UNSURE
 from flows import paths
 from flows.records import Row
 from flows.schema import FAILURES, REASONS
@@ -120,6 +121,8 @@ def _words(row: Row) -> Iterator[str]:
 
 def _alt_text_rules(row: Row) -> Iterator[str]:
     """Make a caption's alt text again by its policy: it stays as it is. A person's words are not ours to judge."""
+    if NO_DESCRIPTION in {flag["rule"] for flag in row["alt_flags"] or ()}:
+        return
     policy, neutral = _policies().get(row["alt_text_digest"], ("wcag", False))
     again = make_alt_text(row["alt_text"], policy, row["language"] or "en", neutral=neutral)
     if again.text != row["alt_text"]:
@@ -131,7 +134,13 @@ def _alt_text_rules(row: Row) -> Iterator[str]:
 @cache
 def _policies() -> dict[str, tuple[str, bool]]:
     """Return the policy of each digest, and whether it takes people's gender out of the words."""
-    return {policy_digest(name, neutral=neutral): (name, neutral) for name in POLICIES for neutral in (False, True)}
+    shares = [(None, "hedge"), *((share, unsure) for share in range(1, 100) for unsure in UNSURE)]
+    return {
+        policy_digest(name, neutral=neutral, most_wrong=share, unsure=unsure): (name, neutral)
+        for name in POLICIES
+        for neutral in (False, True)
+        for share, unsure in shares
+    }
 
 
 _RULES: tuple[Callable[[Row], Iterator[str]], ...] = (

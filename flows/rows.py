@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from captioner.hedging import doubts_in
+from captioner.records import Caption
 from flows import paths
 from flows.neighbours import with_flag
 from flows.own import own_of
@@ -110,6 +112,14 @@ def _word_columns(work: Work, rooms: Rooms) -> Row:
         "captioner_licence": captioner.licence,
         "alt_text_digest": rooms.digests.alt_text,
     }
+
+
+def caption_of(row: Row) -> Caption:
+    """Return the caption that a row has, to be put into other words."""
+    doubts = doubts_in([flag["rule"] for flag in row["alt_flags"] or ()])
+    said = (row["caption"], row["mean_logprob"], row["captioner_digest"])
+    confidence = None if row["confidence"] is None else round(row["confidence"], 3)  # as it was before it was a float32
+    return Caption(*said, confidence=confidence, doubts=doubts)
 
 
 def _of_burst(work: Work, words: Row) -> Row:

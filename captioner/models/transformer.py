@@ -10,7 +10,7 @@ C captions (or beams) a photo, T tokens, S tokens said so far, V words in the vo
 """
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -205,6 +205,9 @@ class DecoderCache:
 
 class TransformerCaptioner(nn.Module):
     """Regions and the words so far to the next word."""
+
+    speaks_alone: ClassVar[bool] = True
+    """Whether `hidden` takes no photos (None)."""
 
     def __init__(self, config: TransformerConfig) -> None:
         """Build the network with random weights."""

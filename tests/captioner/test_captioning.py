@@ -240,7 +240,7 @@ def test_the_built_in_captioners_scores_are_of_its_own_weights():
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     card = (folder / "CARD.md").read_text(encoding="utf-8")
 
-    assert scores["digest"] == describe("narrator-lite").digest
+    assert scores["digest"] == describe("narrator-lite").weights_digest
     assert scores["digest"] in card
     assert f"{scores['scores']['CIDEr-D']:.4f}" in card
     assert scores["photos"] == 1000

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.alt_text import make_alt_text, policy_digest
+from captioner.hedging import Certainty
 from captioner.people import without_gender
 
 WORDS = st.sampled_from(
@@ -57,4 +58,4 @@ def test_the_option_makes_texts_again_and_leaves_other_languages_alone():
 
 @pytest.mark.parametrize(("confidence", "rules"), [(None, []), (0.5, []), (0.49, ["low-confidence"])])
 def test_a_caption_that_is_more_likely_wrong_than_right_is_flagged(confidence: float | None, rules: list[str]):
-    assert [flag.rule for flag in make_alt_text("a dog on a beach", confidence=confidence).flags] == rules
+    assert [flag.rule for flag in make_alt_text("a dog on a beach", certainty=Certainty(confidence)).flags] == rules
