@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from captioner.decoding import Search
-from captioner.encoders import Encoder, EncoderConfig
+from captioner.encoder_kinds import ENCODERS
+from captioner.encoders import PhotoEncoder
 from captioner.errors import ModelError
-from captioner.models import MODELS, TransformerCaptioner
+from captioner.models import MODELS, CaptionNetwork
 from captioner.tokenizer import UNKNOWN, Tokenizer, split_words
 from captioner.weights import FORMAT, check_files, read_config, replace_files
 
@@ -26,9 +27,9 @@ class Bundle:
 
     name: str
     """What users call it."""
-    encoder: Encoder
+    encoder: PhotoEncoder
     """Pixels to regions."""
-    model: TransformerCaptioner
+    model: CaptionNetwork
     """Regions to words."""
     tokenizer: Tokenizer
     """Ids to text."""
@@ -51,8 +52,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "name": bundle.name,
         "licence": bundle.licence,
         "language": bundle.language,
-        "encoder": asdict(bundle.encoder.config),
-        "model": {"kind": "transformer", **asdict(bundle.model.config)},
+        "encoder": {"kind": bundle.encoder.kind, **asdict(bundle.encoder.config)},
+        "model": {"kind": bundle.model.kind, **asdict(bundle.model.config)},
         "search": search_settings(bundle.search, bundle.tokenizer),
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
@@ -86,7 +87,8 @@ def load_bundle(folder: Path) -> Bundle:
     config = read_config(folder)
     check_files(folder, config)
     try:
-        encoder = Encoder(EncoderConfig(**config["encoder"]))
+        encoder_settings, encoder_kind = ENCODERS[config["encoder"].pop("kind", "efficientnet")]
+        encoder = encoder_kind(encoder_settings(**config["encoder"]))
         settings, kind = MODELS[config["model"].pop("kind")]
         model = kind(settings(**config["model"]))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -101,7 +103,7 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(config["name"], encoder, model, tokenizer, config["licence"], config["language"], search)
 
 
-def _load_weights(path: Path, encoder: Encoder, model: TransformerCaptioner) -> None:
+def _load_weights(path: Path, encoder: PhotoEncoder, model: CaptionNetwork) -> None:
     try:
         state = load_file(path)
         encoder.load_state_dict(_part(state, "encoder."))

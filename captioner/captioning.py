@@ -126,7 +126,10 @@ class Captioner:
         words = [token for token in tokens if token not in (PADDING, START, END)]
         if not words:
             return ()
-        seen = self.model.attend(regions, torch.tensor([[START, *words[:-1]]], device=regions.device))[0]  # (T, L)
+        looked = self.model.attend(regions, torch.tensor([[START, *words[:-1]]], device=regions.device))  # (1, T, L)
+        if looked is None:
+            return ()
+        seen = self.encoder.look(looked[0], regions[0])  # (T, G * G)
         scaled = (seen / seen.amax(-1, keepdim=True) * 255).round().to("cpu", torch.uint8).numpy()  # (T, L)
         return tuple(one.tobytes() for one in scaled)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from captioner.dataset import Example
-from captioner.encoders import Encoder
+from captioner.encoders import PhotoEncoder
 
 AUGMENTATION = 1
 """Rises when `augment` makes other versions than before."""
@@ -33,7 +33,7 @@ GPU_BATCH_PHOTOS = 128
 class FeatureCache:
     """Maps of the lower encoder for a list of photos, one memory-mapped file for each version."""
 
-    def __init__(self, folder: Path, examples: Sequence[Example], encoder: Encoder) -> None:
+    def __init__(self, folder: Path, examples: Sequence[Example], encoder: PhotoEncoder) -> None:
         """Name the cache after what it depends on: the photos' files, the encoder's digest, how versions are made."""
         key = f"{AUGMENTATION} {encoder.lower_digest()}" + "".join(_state_of_files(examples))
         self.folder = folder / hashlib.sha256(key.encode()).hexdigest()[:16]

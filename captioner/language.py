@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from captioner.errors import DataError
-from captioner.models import TransformerCaptioner
+from captioner.models import CaptionNetwork
 from captioner.tokenizer import END, PADDING, START, UNKNOWN, Tokenizer
 
 UNKNOWN_SHARE = 0.1
@@ -40,7 +40,7 @@ class Texts:
         return torch.tensor([[ids + [PADDING] * (longest - len(ids))] for ids in drawn])  # (B, 1, T)
 
 
-def language_loss(model: TransformerCaptioner, tokens: Tensor, smoothing: float) -> Tensor:
+def language_loss(model: CaptionNetwork, tokens: Tensor, smoothing: float) -> Tensor:
     """Return the mean loss a word of captions (B, 1, T) that no photo helps to guess."""
     wanted = tokens[..., 1:]  # (B, 1, T - 1)
     said = wanted != PADDING

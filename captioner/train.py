@@ -24,19 +24,18 @@ import torch
 from torch import Tensor, nn
 
 from captioner.batches import CAPTIONS_PER_PHOTO, Batch, Batches
-from captioner.bundle import Bundle, load_bundle, save_bundle
+from captioner.beginnings import new_bundle
+from captioner.bundle import Bundle, save_bundle
 from captioner.dataset import Data, find_data
 from captioner.decoding import Search
-from captioner.encoders import Encoder, EncoderConfig, load_imagenet
-from captioner.errors import CaptionerError, DataError, ModelError
+from captioner.encoders import PhotoEncoder
+from captioner.errors import CaptionerError, DataError
 from captioner.feature_cache import FeatureCache
 from captioner.language import Texts, language_loss
-from captioner.models import TransformerCaptioner, TransformerConfig
+from captioner.models import CaptionNetwork
 from captioner.scoring import scores_of_maps
-from captioner.tokenizer import PADDING, SPECIAL, Tokenizer
 from captioner.train_settings import Settings, assert_same, parse, told
 from captioner.training_log import TrainingLog, say
-from captioner.weights import model_folder
 
 TIMED_STEPS = 20
 LABEL_SMOOTHING = 0.1
@@ -46,24 +45,20 @@ LONGEST_TRAINED = 20
 
 
 class Parts(nn.Module):
-    """The encoder's upper part and the Transformer, trained together."""
+    """The encoder's upper part and the network, trained together."""
 
-    encoder: Encoder
-    model: TransformerCaptioner
+    encoder: PhotoEncoder
+    model: CaptionNetwork
 
-    def __init__(self, encoder: Encoder, model: TransformerCaptioner) -> None:
+    def __init__(self, encoder: PhotoEncoder, model: CaptionNetwork) -> None:
         """Hold both."""
         super().__init__()
         self.encoder, self.model = encoder, model
 
     def forward(self, maps: Tensor, tokens: Tensor) -> Tensor:
         """Return the mean loss a word for maps (B, c, h, w) and captions (B, C, T)."""
-        memory = self.model.encode(self.encoder.upper(maps.contiguous(memory_format=torch.channels_last)))
-        wanted = tokens[..., 1:]  # (B, C, T - 1)
-        said = wanted != PADDING
-        scores = self.model.score(self.model.hidden(memory, tokens[..., :-1])[said])  # (words, V)
-        smoothing = LABEL_SMOOTHING if self.training else 0.0
-        return nn.functional.cross_entropy(scores.float(), wanted[said], label_smoothing=smoothing)
+        regions = self.encoder.upper(maps.contiguous(memory_format=torch.channels_last))  # (B, L, D)
+        return self.model.loss(regions, tokens, LABEL_SMOOTHING if self.training else 0.0)
 
 
 class Trainer:
@@ -81,6 +76,10 @@ class Trainer:
         self.train = Batches(FeatureCache(cache_folder, data.train, encoder), *drawn)
         self.dev = Batches(FeatureCache(cache_folder, data.dev, encoder), ("plain",), self.tokenizer, LONGEST_TRAINED)
         if settings.language_steps:
+            if not bundle.model.speaks_alone:
+                raise DataError(
+                    "its words cannot learn without photos", bundle.model.kind, "leave out --language-steps"
+                )
             said = [caption for one in data.train for caption in one.captions]
             self.texts = Texts([*data.texts, *said], self.tokenizer, LONGEST_TRAINED)
         self.parts = Parts(encoder, bundle.model).to(settings.device)
@@ -216,6 +215,8 @@ class Trainer:
             group["lr"] = rate
         for parameter in self.groups[1]:
             parameter.requires_grad_(rates[1] > 0)
+        for parameter in self.parts.model.frozen():
+            parameter.requires_grad_(self.step < language)
 
     def _average(self) -> None:
         keep = min(self.settings.average_keep, (1 + self.step) / (10 + self.step))
@@ -245,41 +246,11 @@ class Trainer:
         self.log.row(self.step, self.total, self.spent_s, rate, loss, dev_loss, dev_cider_d)
 
 
-def new_bundle(data: Data, settings: Settings) -> Bundle:
-    """Return what training begins with: a captioner to go on from, or ImageNet's encoder and a new Transformer.
-
-    Raises DataError where there is nothing to learn from, ModelError where what it begins with cannot be had.
-    """
-    if not data.train:
-        raise DataError("no photos to learn from", str(settings.data), "give captions of a train split")
-    if settings.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError("there is no such device", settings.device, "use --device cpu")
-    if settings.start is not None:
-        start = load_bundle(model_folder(settings.start))
-        named = settings.name if settings.name != Settings.name else start.name
-        terms = settings.licence if settings.licence != Settings.licence else start.licence
-        return replace(start, name=named, licence=terms)  # what came of it keeps its terms unless others are named
-    tokenizer = Tokenizer.count((c for one in data.train for c in one.captions), settings.min_count)
-    if len(tokenizer) == len(SPECIAL):
-        mend = "train on more captions"
-        raise DataError(f"no word is used {settings.min_count} times or more", str(settings.data), mend)
-    encoder = load_imagenet(EncoderConfig(grid=7))
-    torch.manual_seed(settings.seed)
-    model = TransformerCaptioner(TransformerConfig(len(tokenizer), encoder.config.grid**2, encoder.width))
-    return Bundle(settings.name, encoder, model, tokenizer, settings.licence)
-
-
 def trained_groups(parts: Parts) -> list[list[nn.Parameter]]:
-    """Return the Transformer's parameters and those of the encoder that may be trained; freeze all others.
-
-    Of the encoder's upper part the depthwise kernels stay: they are 3 % of its weights and half of its backward time.
-    """
+    """Return the network's parameters and those of the encoder that may be trained; freeze all others."""
     parts.encoder.requires_grad_(False)
     parts.model.requires_grad_(True)
-    network, lower = parts.encoder.network, parts.encoder.config.lower_blocks
-    upper = [*network.blocks[lower:].modules(), network.conv_head]
-    tuned = [one for one in upper if isinstance(one, nn.Conv2d) and one.groups == 1]
-    return [list(parts.model.parameters()), [parameter for one in tuned for parameter in one.parameters()]]
+    return [list(parts.model.parameters()), parts.encoder.tuned()]
 
 
 def rate_share(step: int, total: int, warm_up: int) -> float:

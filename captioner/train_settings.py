@@ -34,7 +34,7 @@ class Settings:
     window: float = 1.0
     """Smallest share of a map's height and width that a batch shows (captioner.batches); 1: whole maps."""
     peak_rate: float = 6e-4
-    """Highest learning rate of the Transformer."""
+    """Highest learning rate of the network."""
     encoder_rate: float = 1e-4
     """Highest learning rate of the encoder's upper part; 0 leaves it as it is."""
     fixed_blocks: int | None = None
@@ -51,6 +51,14 @@ class Settings:
     """Seconds between checkpoints."""
     score_s: float = 600.0
     """Seconds between scores on dev."""
+    family: str = "cnn_transformer"
+    """Which of captioner.models to build."""
+    encoder: str = ""
+    """Name of the encoder (captioner.beginnings); empty: as the family usually has it."""
+    pretrained: bool = False
+    """Whether torchvision may fetch the ImageNet weights of its CNNs."""
+    options: tuple[str, ...] = ()
+    """`name=value` settings of the family's configuration, such as `attention=hard`."""
     start: Path | None = None
     """Folder of a captioner to go on from, instead of ImageNet weights and a new Transformer."""
     name: str = "my-captioner"
@@ -69,11 +77,15 @@ HELP = {
     "minutes": "how long to train",
     "steps": "how many steps to train on photos, instead of minutes",
     "language_steps": "steps before those: the words alone learn from captions, and from captions-text.txt.gz",
+    "family": "which network to build: see narrate captioners",
+    "encoder": "tf_efficientnet_lite0/1/2, resnet18/50/101, mobilenet_v3_small/large, inception_v3, patches",
+    "pretrained": "let torchvision fetch the ImageNet weights of its CNN",
+    "options": "settings of the family, name=value,name=value",
     "device": "cpu or cuda",
     "batch_photos": "photos a step",
     "versions": "of each photo: plain,flip,crop1,crop2,...",
     "window": "smallest share of a photo's height and width to show, cut from the cached map",
-    "peak_rate": "highest learning rate of the Transformer",
+    "peak_rate": "highest learning rate of the network",
     "encoder_rate": "the same of the encoder's upper part; 0 leaves it as it is",
     "fixed_blocks": "encoder blocks that stay as they are; fewer: slower, more is learned",
     "checkpoint_s": "seconds between checkpoints",
@@ -95,8 +107,10 @@ def parse(arguments: Sequence[str] | None, program: str, **phase: Any) -> Settin
         default, option = usual[name], f"--{name.replace('_', '-')}"
         if name in ("data", "out"):
             parser.add_argument(option, type=Path, required=True, help=text)
-        elif name == "versions":
+        elif name in ("versions", "options"):
             parser.add_argument(option, default=default, type=_names, help=text)
+        elif name == "pretrained":
+            parser.add_argument(option, action="store_true", help=text)
         else:
             kind = KINDS.get(name) or type(default)
             parser.add_argument(option, type=kind, default=default, help=text)
@@ -109,7 +123,7 @@ def parse(arguments: Sequence[str] | None, program: str, **phase: Any) -> Settin
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
+    return tuple(text.split(",")) if text else ()
 
 
 def told(settings: Settings) -> dict[str, Any]:
@@ -121,7 +135,9 @@ def told(settings: Settings) -> dict[str, Any]:
 def assert_same(settings: Settings, begun: dict[str, Any], state_file: Path) -> None:
     """Raise DataError where a run was begun with other settings than it is now started again with."""
     now = told(settings)
-    other = [f"{name} {begun.get(name)} and not {value}" for name, value in now.items() if begun.get(name) != value]
+    usual = {one.name: one.default for one in fields(Settings)}  # of settings that came after the run was begun
+    before = {name: begun.get(name, usual[name]) for name in now}
+    other = [f"{name} {before[name]} and not {value}" for name, value in now.items() if before[name] != value]
     if other:
         mend = "start it with the same settings, or give a new --out"
         raise DataError(f"the run was begun with {', '.join(other)}", str(state_file), mend)

@@ -5,7 +5,7 @@ import torch
 from make_tiny_captioner import tiny_bundle
 
 from captioner.models import MODELS, TransformerCaptioner
-from captioner.models.transformer import Dropout
+from captioner.models.layers import Dropout
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from captioner.decoding import END, PADDING, START, UNKNOWN, Search
 from captioner.models import TransformerCaptioner
-from captioner.models.transformer import Attention
+from captioner.models.layers import Attention
 
 
 def as_blenderbot(network: TransformerCaptioner, attention: str = "sdpa") -> BlenderbotForConditionalGeneration:

@@ -1,49 +1,38 @@
-"""The captioner's own network: a Transformer over image regions and the words said so far.
+"""Layers that several networks share: attention with its projections, and layers over regions and over words.
 
-The regions go through layer norm, a ReLU dense layer and self-attention layers; the words through causal
-self-attention, cross-attention over the regions and a feed-forward (Vaswani et al. 2017, arXiv 1706.03762; norm
-first in the decoder, Xiong et al. 2020, arXiv 2002.04745; word vectors shared with the output projection, Press and
-Wolf 2017, arXiv 1608.05859).
+Attention and feed-forward after Vaswani et al. 2017 (arXiv 1706.03762); norm first over words, Xiong et al. 2020
+(arXiv 2002.04745).
 
-Shapes: B photos, L regions, D features a region as the encoder gives them, W width of this network, H heads,
-C captions (or beams) a photo, T tokens, S tokens said so far, V words in the vocabulary.
+Shapes: B photos, L regions, W width of the network, H heads, C captions (or beams) a photo, T tokens, S tokens so far.
 """
 
+import math
 from dataclasses import dataclass, field
-from typing import ClassVar, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that everyone reads
 
-PADDING = 0
-"""The id that fills short captions up; the same as the tokenizer's."""
 
+class Sizes(Protocol):
+    """What a layer must know of its network's configuration."""
 
-@dataclass(frozen=True)
-class TransformerConfig:
-    """The network's sizes."""
+    @property
+    def width(self) -> int:
+        """W."""
 
-    vocabulary: int
-    """V, special ids included."""
-    regions: int
-    """L."""
-    region_width: int
-    """D."""
-    width: int = 256
-    """W."""
-    heads: int = 8
-    """H, a divisor of `width`."""
-    feed_forward: int = 1024
-    """Width of the inner layer of each feed-forward."""
-    encoder_layers: int = 1
-    """Self-attention layers over the regions."""
-    decoder_layers: int = 3
-    """Layers over the words."""
-    longest: int = 32
-    """The most tokens of a caption, the end token included."""
-    dropout: float = 0.2
-    """Share of values dropped while training."""
+    @property
+    def heads(self) -> int:
+        """H, a divisor of `width`."""
+
+    @property
+    def feed_forward(self) -> int:
+        """Width of the inner layer of each feed-forward."""
+
+    @property
+    def dropout(self) -> float:
+        """Share of values dropped while training."""
 
 
 class Dropout(nn.Module):
@@ -70,7 +59,7 @@ class Attention(nn.Module):
     nothing is learned, which is a little faster.
     """
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: Sizes) -> None:
         """Build the projections for `config.width` and `config.heads`."""
         super().__init__()
         self.heads = config.heads
@@ -112,7 +101,8 @@ class Attention(nn.Module):
         return mixed
 
 
-def _feed_forward(config: TransformerConfig) -> nn.Sequential:
+def feed_forward(config: Sizes) -> nn.Sequential:
+    """Build the two dense layers after each attention."""
     return nn.Sequential(
         nn.Linear(config.width, config.feed_forward),
         nn.ReLU(),
@@ -124,12 +114,12 @@ def _feed_forward(config: TransformerConfig) -> nn.Sequential:
 class RegionLayer(nn.Module):
     """Self-attention over the regions, add and norm; feed-forward, add and norm."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: Sizes) -> None:
         """Build one layer."""
         super().__init__()
         self.attention = Attention(config)
         self.norm_attention = nn.LayerNorm(config.width)
-        self.feed_forward = _feed_forward(config)
+        self.feed_forward = feed_forward(config)
         self.norm_feed_forward = nn.LayerNorm(config.width)
         self.dropout = Dropout(config.dropout)
 
@@ -144,11 +134,11 @@ class RegionLayer(nn.Module):
 class WordLayer(nn.Module):
     """Causal self-attention, cross-attention over the regions, feed-forward; each normed first and added."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: Sizes) -> None:
         """Build one layer."""
         super().__init__()
         self.attention, self.cross = Attention(config), Attention(config)
-        self.feed_forward = _feed_forward(config)
+        self.feed_forward = feed_forward(config)
         self.norm_attention = nn.LayerNorm(config.width)
         self.norm_cross = nn.LayerNorm(config.width)
         self.norm_feed_forward = nn.LayerNorm(config.width)
@@ -203,110 +193,14 @@ class DecoderCache:
         self.regions = [(keys[photos], values[photos]) for keys, values in self.regions]
 
 
-class TransformerCaptioner(nn.Module):
-    """Regions and the words so far to the next word."""
+def sinusoids(length: int, width: int) -> Tensor:
+    """Return the fixed positions of Vaswani et al. 2017, section 3.5: (length, width), sines and cosines by turns."""
+    places = torch.arange(length)[:, None]  # (T, 1)
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))  # (W / 2,)
+    angles = places * rates  # (T, W / 2)
+    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]  # (T, W)
 
-    speaks_alone: ClassVar[bool] = True
-    """Whether `hidden` takes no photos (None)."""
 
-    def __init__(self, config: TransformerConfig) -> None:
-        """Build the network with random weights."""
-        super().__init__()
-        self.config = config
-        self.norm_regions = nn.LayerNorm(config.region_width)
-        self.dense = nn.Linear(config.region_width, config.width)
-        self.places = nn.Parameter(torch.zeros(config.regions, config.width))
-        self.region_layers = nn.ModuleList(RegionLayer(config) for _ in range(config.encoder_layers))
-        self.words = nn.Embedding(config.vocabulary, config.width)
-        self.positions = nn.Parameter(torch.zeros(config.longest, config.width))
-        self.word_layers = nn.ModuleList(WordLayer(config) for _ in range(config.decoder_layers))
-        self.norm_out = nn.LayerNorm(config.width)
-        self.bias_out = nn.Parameter(torch.zeros(config.vocabulary))
-        self.dropout = Dropout(config.dropout)
-        self._initialise()
-
-    @property
-    def longest(self) -> int:
-        """The most tokens of a caption, the end token included."""
-        return self.config.longest
-
-    @property
-    def _layers(self) -> list[WordLayer]:
-        return cast("list[WordLayer]", list(self.word_layers))
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
-        nn.init.normal_(self.words.weight, std=self.config.width**-0.5)
-        nn.init.normal_(self.places, std=0.02)
-        nn.init.normal_(self.positions, std=0.02)
-
-    def encode(self, regions: Tensor) -> Tensor:
-        """Relate the regions (B, L, D) to each other: (B, L, W)."""
-        dense = torch.relu(self.dense(self.dropout(self.norm_regions(regions))))  # (B, L, W)
-        mixed: Tensor = dense + self.places
-        for layer in self.region_layers:
-            mixed = layer(mixed)
-        return mixed
-
-    def forward(self, memory: Tensor | None, tokens: Tensor) -> Tensor:
-        """Give the scores of each next word, (B, C, T, V), for captions (B, C, T) that begin with the start token."""
-        return self.score(self.hidden(memory, tokens))
-
-    def hidden(self, memory: Tensor | None, tokens: Tensor) -> Tensor:
-        """Give what the layers make of captions (B, C, T) that begin with the start token: (B, C, T, W).
-
-        `memory` is `encode`'s (B, L, W); None trains the words alone. Padding is never looked at.
-        """
-        photos, captions, length = tokens.shape
-        tokens = tokens.reshape(photos * captions, length)  # (B * C, T)
-        words: Tensor = self.dropout(self._embed(tokens) + self.positions[:length])  # (B * C, T, W)
-        causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
-        mask = causal & (tokens != PADDING)[:, None, None, :]  # (B * C, 1, T, T)
-        for layer in self._layers:
-            regions = None if memory is None else layer.cross.keys_values(memory)
-            words = layer(words, mask, regions)
-        return words.reshape(photos, captions, length, -1)  # (B, C, T, W)
-
-    def attend(self, regions: Tensor, tokens: Tensor) -> Tensor:
-        """Give where the layers look, on average, as they find the word after each token: (B, T, L), sums 1.
-
-        `regions` are the encoder's (B, L, D), `tokens` one caption a photo, (B, T), with its start token, no padding.
-        """
-        memory = self.encode(regions)
-        words = self._embed(tokens) + self.positions[: tokens.shape[1]]  # (B, T, W)
-        mask = torch.ones(2 * tokens.shape[1:], dtype=torch.bool, device=tokens.device).tril()  # (T, T)
-        seen = []
-        for layer in self._layers:
-            normed = layer.norm_attention(words)
-            words = words + layer.attention(normed, *layer.attention.keys_values(normed), mask)
-            keys, values = layer.cross.keys_values(memory)
-            seen.append(layer.cross.looks(layer.norm_cross(words), keys))
-            words = layer.finish(words, (keys, values))
-        return torch.stack(seen).mean(0)
-
-    def start(self, regions: Tensor) -> DecoderCache:
-        """Begin to decode photos (B, L, D): encode them once for all captions and all tokens."""
-        memory = self.encode(regions)
-        shared = [layer.cross.keys_values(memory) for layer in self._layers]
-        # Laid out for the products once, or each of them would copy all regions at every step.
-        laid_out = [(keys.contiguous(), values.contiguous()) for keys, values in shared]
-        return DecoderCache(laid_out, [None] * len(self._layers))
-
-    def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
-        """Say one more token of each caption, (B * C,), and get the log-probabilities of the next, (B * C, V)."""
-        words = (self._embed(tokens) + self.positions[cache.length])[:, None]  # (B * C, 1, W)
-        for number, layer in enumerate(self._layers):
-            words, cache.past[number] = layer.step(words, cache.past[number], cache.regions[number])
-        cache.length += 1
-        return torch.log_softmax(self.score(words[:, 0]).float(), -1)  # (B * C, V)
-
-    def _embed(self, tokens: Tensor) -> Tensor:
-        vectors: Tensor = self.words(tokens) * self.config.width**0.5
-        return vectors
-
-    def score(self, words: Tensor) -> Tensor:
-        """Turn hidden states (..., W) into scores of each next word, (..., V)."""
-        return F.linear(self.norm_out(words), self.words.weight, self.bias_out)
+def causal(length: int, device: torch.device) -> Tensor:
+    """Return which tokens each token may look at, itself and those before it: (T, T)."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril()

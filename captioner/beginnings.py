@@ -1,0 +1,121 @@
+"""What training begins with: a captioner to go on from, or a family with its encoder and new weights."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+
+from captioner.bundle import Bundle, load_bundle
+from captioner.dataset import Data
+from captioner.encoders import LITES, EncoderConfig, PhotoEncoder, load_imagenet
+from captioner.errors import DataError, ModelError
+from captioner.models import FAMILIES, CaptionNetwork
+from captioner.patches import PatchConfig, PatchEncoder
+from captioner.tokenizer import SPECIAL, Tokenizer
+from captioner.train_settings import Settings
+from captioner.trunks import TRUNKS, TrunkEncoder, trunk_config
+from captioner.weights import model_folder
+
+
+def new_bundle(data: Data, settings: Settings) -> Bundle:
+    """Return what training begins with.
+
+    Raises DataError where there is nothing to learn from, ModelError where what it begins with cannot be had.
+    """
+    if not data.train:
+        raise DataError("no photos to learn from", str(settings.data), "give captions of a train split")
+    if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError("there is no such device", settings.device, "use --device cpu")
+    if settings.start is not None:
+        return _gone_on_from(load_bundle(model_folder(settings.start)), settings)
+    tokenizer = Tokenizer.count((c for one in data.train for c in one.captions), settings.min_count)
+    if len(tokenizer) == len(SPECIAL):
+        mend = "train on more captions"
+        raise DataError(f"no word is used {settings.min_count} times or more", str(settings.data), mend)
+    encoder = make_encoder(settings.encoder or default_encoder(settings.family), pretrained=settings.pretrained)
+    torch.manual_seed(settings.seed)
+    model = make_network(settings.family, encoder, tokenizer, settings.options)
+    return Bundle(settings.name, encoder, model, tokenizer, settings.licence)
+
+
+def _gone_on_from(start: Bundle, settings: Settings) -> Bundle:
+    """Return a captioner to go on from: what comes of it keeps its name and terms unless others are named."""
+    named = settings.name if settings.name != Settings.name else start.name
+    terms = settings.licence if settings.licence != Settings.licence else start.licence
+    model = start.model
+    if settings.options:
+        model = with_options(model, settings.options, start.tokenizer, settings.seed)
+    return replace(start, model=model, name=named, licence=terms)
+
+
+def family(name: str) -> tuple[type[Any], type[CaptionNetwork]]:
+    """Return a family's configuration and class; raise ModelError, with the names there are, where there is none."""
+    if name not in FAMILIES:
+        raise ModelError("no such family", name, f"there are {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def default_encoder(name: str) -> str:
+    """Return the name of the encoder that a family takes where none is given."""
+    return family(name)[1].usual_encoder
+
+
+def make_encoder(name: str, *, pretrained: bool = False) -> PhotoEncoder:
+    """Build an encoder by its name; `pretrained` lets torchvision fetch the ImageNet weights of its CNNs.
+
+    Raises ModelError where the name is unknown or the weights cannot be had.
+    """
+    if name in LITES:
+        return load_imagenet(EncoderConfig(name, input_size_px=LITES[name], grid=7))
+    encoder: PhotoEncoder
+    if name in TRUNKS:
+        encoder = TrunkEncoder(trunk_config(name), pretrained=pretrained)
+    elif name == "patches":
+        encoder = PatchEncoder(PatchConfig())
+    else:
+        raise ModelError("no such encoder", name, f"there are {', '.join([*LITES, *TRUNKS, 'patches'])}")
+    return encoder.eval().requires_grad_(requires_grad=False)
+
+
+def make_network(name: str, encoder: PhotoEncoder, tokenizer: Tokenizer, options: Sequence[str] = ()) -> CaptionNetwork:
+    """Build a family's network for an encoder and a vocabulary, with new weights and options such as `width=256`."""
+    settings, kind = family(name)
+    sizes = {"vocabulary": len(tokenizer), "regions": encoder.region_count, "region_width": encoder.width}
+    return kind(settings(**sizes, **read_options(settings, options, tokenizer)))
+
+
+def with_options(model: CaptionNetwork, options: Sequence[str], tokenizer: Tokenizer, seed: int) -> CaptionNetwork:
+    """Return a network with other options and the weights of the old one, where it has them in the same shape."""
+    changed = replace(model.config, **read_options(type(model.config), options, tokenizer))
+    torch.manual_seed(seed)
+    made = type(model)(changed)
+    shapes = {key: one.shape for key, one in made.state_dict().items()}
+    kept = {key: one for key, one in model.state_dict().items() if shapes.get(key) == one.shape}
+    made.load_state_dict(kept, strict=False)
+    return made
+
+
+def read_options(settings: type[Any], options: Sequence[str], tokenizer: Tokenizer) -> dict[str, Any]:
+    """Read `name=value` pairs as a configuration's fields; words (`separator=answer`) are given as their ids.
+
+    Raises ModelError, with the names there are, for one that is not a field or has no value of its kind.
+    """
+    kinds = {one.name: one for one in fields(settings)}
+    read: dict[str, Any] = {}
+    for option in options:
+        name, mark, text = option.partition("=")
+        try:
+            read[name if mark else ""] = _value(kinds[name if mark else ""].default, text, tokenizer)
+        except (KeyError, ValueError) as error:
+            raise ModelError(f"no such option {option!r}", "--option", f"there are {', '.join(kinds)}") from error
+    return read
+
+
+def _value(default: Any, text: str, tokenizer: Tokenizer) -> Any:
+    """Return an option's value in the kind of its default: a tuple of words as ids or names, else a number or text."""
+    if isinstance(default, tuple):
+        return tuple(text.split("+"))
+    if isinstance(default, int) and not text.lstrip("-").isdigit():
+        return tokenizer.encode(text)[0]
+    return type(default)(text)
