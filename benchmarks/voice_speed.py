@@ -4,34 +4,40 @@
 
 With -P, for speech.py beside this file has the name of the room.
 
-The table has a header and a column `text`. Every part speaks the same captions in one process on one thread; figures
-are processor seconds a second of sound, for a machine that is shared spoils any other clock. `small` is the shape of
-`speech/recipes/narrator_vocoder.json` with its first, untrained weights: its sound is of no use, its cost is right.
-Appends to voice_speed.csv beside this file.
+The table has a header and a column `text`. First the whole way as a run goes it, from text to a checked, mastered and
+written mp3 on every core, models warm: sound seconds a second of wall time. Then every part on one thread, in
+processor seconds a second of sound, for a machine that is shared spoils any other clock. `V1` is the vocoder of
+`--quality best`. Appends to voice_speed.csv beside this file.
 """
 
 import argparse
 import csv
-import json
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from speech import acoustic, mastering, train_vocoder, vocoder, weights
+from speech import acoustic, mastering, vocoder, weights
 from speech.built_in import Speller
 from speech.checks import check_speech
 from speech.encoding import Delivery, Labels, write_clip
+from speech.errors import SpeechError
 from speech.hifigan import LIBRARY_PADDING, Hifigan
 from speech.records import Waveform
+from speech.speaking import Speaker
 from speech.voices import ACOUSTIC, VOCODER, read_config, resolve_voice
 
 TABLE = Path(__file__).with_suffix(".csv")
 CPU = torch.device("cpu")
+BATCH = 8
+"""Texts that a run hands to the voice at once."""
+Part = tuple[str, str, str, float, float | None]
+"""What was done, in which layout and precision, in how many processor and, where it says so, wall seconds."""
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
@@ -65,10 +71,11 @@ def main() -> None:
     parser.add_argument("captions", type=Path, help="tab-separated, with a header and a column text")
     parser.add_argument("--count", type=int, default=100, help="captions to speak")
     options = parser.parse_args()
-    torch.set_num_threads(1)
     with options.captions.open(encoding="utf-8", newline="") as lines:
         texts = [row["text"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)][: options.count]
     voice = resolve_voice("narrator")
+    rows = [whole(texts, quality) for quality in ("fast", "best")]
+    torch.set_num_threads(1)
     config = read_config(voice.folder)
     model, characters = acoustic.build(config["acoustic"])
     model.load_state_dict(weights.load(voice.folder / ACOUSTIC))
@@ -77,33 +84,57 @@ def main() -> None:
     tokens, spelling = timed(lambda: [speller(text) for text in texts])
     acoustic.predict_mels(model, tokens[:1])
     mels, predicting = timed(lambda: [acoustic.predict_mels(model, [one])[0] for one in tokens])
-    waves, rows = [], [("phonemes", "", "", spelling), ("acoustic model", "", "", predicting)]
+    waves: list[Waveform] = []
+    rows += [("phonemes", "", "", spelling, None), ("acoustic model", "", "", predicting, None)]
     for size, layout, precision, speak in vocoders(config["vocoder"], voice.folder / VOCODER):
         speak(mels[0])
         sounds, spent = timed(lambda speak=speak: [speak(mel) for mel in mels])
-        rows.append((f"vocoder {size}", layout, str(precision).removeprefix("torch."), spent))
+        rows.append((f"vocoder {size}", layout, str(precision).removeprefix("torch."), spent, None))
         waves = waves or [Waveform(sound.numpy(), voice.sample_rate_hz) for sound in sounds]
     rows += finishing(waves, tokens, texts, voice)
     write(rows, len(texts), sum(wave.duration_s for wave in waves))
+
+
+def whole(texts: list[str], quality: str) -> Part:
+    """Return what it takes from texts to written clips on every core, speech and finishing side by side as in a run."""
+    speaker = Speaker.load(resolve_voice("narrator", quality=quality))
+    speaker.speak(texts)  # the processor's library makes its code for every width
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as finisher:
+
+        def finish(number: int, spoken: object) -> None:
+            if isinstance(spoken, SpeechError):
+                raise spoken
+            speaker.finish(spoken, Path(folder) / f"{number}.mp3", texts[number], Delivery())
+
+        began, cpu_began, waiting = time.perf_counter(), time.process_time(), []
+        for start in range(0, len(texts), BATCH):
+            spoken = speaker.speak(texts[start : start + BATCH])
+            waiting += [finisher.submit(finish, start + k, one) for k, one in enumerate(spoken)]
+        for one in waiting:
+            one.result()
+        return (f"whole way, {quality}", "", "", time.process_time() - cpu_began, time.perf_counter() - began)
 
 
 def vocoders(
     settings: dict[str, Any], path: Path
 ) -> list[tuple[str, str, torch.dtype, Callable[[torch.Tensor], torch.Tensor]]]:
     """Return every size, layout and precision of the vocoder; the built-in one as a run uses it comes first."""
-    small = json.loads(train_vocoder.RECIPE.read_text(encoding="utf-8"))["generator"]
-    made = []
-    for size, shape, stored in (("built-in", settings, path), ("small", small, None)):
-        for layout, form in (("channels last", quick), ("plain", plain)):
-            for precision in dict.fromkeys((vocoder.fastest_precision(CPU), torch.float32)):
-                generator = vocoder.build(shape)
-                if stored is not None:
-                    generator.load_state_dict(weights.load(stored))
-                made.append((size, layout, precision, form(generator, precision)))
-    return made
+
+    def built_in() -> vocoder.HifiganGenerator:
+        generator = vocoder.build(settings)
+        generator.load_state_dict(weights.load(path))
+        return generator
+
+    precisions = list(dict.fromkeys((vocoder.fastest_precision(CPU), torch.float32)))
+    return [
+        (size, layout, precision, form(load(), precision))
+        for size, load in (("built-in", built_in), ("V1", vocoder.universal))
+        for layout, form in (("channels last", quick), ("plain", plain))
+        for precision in precisions
+    ]
 
 
-def finishing(waves: list[Waveform], tokens: list[list[int]], texts: list[str], voice: Any) -> list[Any]:
+def finishing(waves: list[Waveform], tokens: list[list[int]], texts: list[str], voice: Any) -> list[Part]:
     """Return the rows of what comes after the models: checks, mastering, encoding and writing."""
 
     def check() -> None:
@@ -122,18 +153,34 @@ def finishing(waves: list[Waveform], tokens: list[list[int]], texts: list[str], 
                 write_clip(wave, Path(folder) / f"{number}.mp3", Labels(text, voice), Delivery())
 
         _, encoding = timed(encode)
-    return [("checks", "", "", checking), ("mastering", "", "", levelling), ("encoding and writing", "", "", encoding)]
+    return [
+        ("checks", "", "", checking, None),
+        ("mastering", "", "", levelling, None),
+        ("encoding and writing", "", "", encoding, None),
+    ]
 
 
-def write(rows: list[Any], texts: int, audio_s: float) -> None:
+def write(rows: list[Part], texts: int, audio_s: float) -> None:
     """Append the rows to the table and print them."""
     fresh = not TABLE.exists()
     with TABLE.open("a", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         if fresh:
-            writer.writerow(["date", "part", "layout", "precision", "captions", "audio_s", "cpu_s_a_second_of_sound"])
-        for part, layout, precision, spent in rows:
-            figures = [part, layout, precision, texts, round(audio_s, 1), round(spent / audio_s, 4)]
+            writer.writerow(
+                [
+                    "date",
+                    "part",
+                    "layout",
+                    "precision",
+                    "captions",
+                    "audio_s",
+                    "cpu_s_a_second_of_sound",
+                    "times_real_time",
+                ]
+            )
+        for part, layout, precision, spent, wall_s in rows:
+            pace = None if wall_s is None else round(audio_s / wall_s, 2)
+            figures = [part, layout, precision, texts, round(audio_s, 1), round(spent / audio_s, 4), pace]
             writer.writerow([datetime.now(UTC).date().isoformat(), *figures])
             print(*figures)
 

@@ -20,7 +20,7 @@ from speech.records import Spoken
 BATCH = 16
 """Photos between two looks at whether the run was asked to stop."""
 
-SPOKEN_BATCH = 4
+SPOKEN_BATCH = 8
 """Texts between two such looks: speech takes the longest, and a text may be minutes of it."""
 
 

@@ -7,7 +7,9 @@ import hashlib
 import logging
 import threading
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -38,6 +40,7 @@ class CoquiEngine:
         self._lock = threading.Lock()
         budget = (0 if device.type == "cpu" else BATCH_FRAMES) if batch_frames is None else batch_frames
         self._budget = budget if model.batches else 0
+        self._side_by_side = model.side_by_side and device.type == "cpu"
 
     @classmethod
     def load(cls, voice: Voice, device: str = "cpu", batch_frames: int | None = None) -> "CoquiEngine":
@@ -70,13 +73,36 @@ class CoquiEngine:
         """
         waves: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
         per_character = self._model.frames_a_character
+
+        def say(batch: Sequence[int]) -> None:
+            chosen = [texts[k] for k in batch]
+            said = Said(chosen, [seed_of(text, attempt) for text in chosen], pace)
+            for k, wave in zip(batch, self._model.speak(said), strict=True):
+                waves[k] = wave.float().cpu().numpy()
+
+        batches = plan_batches([len(text) * per_character for text in texts], self._budget)
         with self._lock:
-            for batch in plan_batches([len(text) * per_character for text in texts], self._budget):
-                chosen = [texts[k] for k in batch]
-                said = Said(chosen, [seed_of(text, attempt) for text in chosen], pace)
-                for k, wave in zip(batch, self._model.speak(said), strict=True):
-                    waves[k] = wave.float().cpu().numpy()
+            if self._side_by_side:
+                on_every_core(say, batches[::-1])
+            else:
+                for batch in batches:
+                    say(batch)
         return waves
+
+
+def on_every_core(say: Callable[[Sequence[int]], None], batches: Sequence[Sequence[int]]) -> None:
+    """Call `say` with each batch, on as many threads as the calling one may use cores, each of them on one core.
+
+    Whole sentences side by side fill the cores better than one sentence cut into parts, and no bit of a sentence
+    depends on how many cores there are. The batches that take longest come first.
+    """
+    cores = torch.get_num_threads()
+    if cores == 1:
+        for batch in batches:
+            say(batch)
+        return
+    with ThreadPoolExecutor(min(cores, len(batches) or 1), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        deque(pool.map(say, batches), maxlen=0)  # raises what a batch raised
 
 
 def plan_batches(frames: Sequence[int], budget_frames: int) -> list[list[int]]:

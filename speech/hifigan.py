@@ -10,6 +10,7 @@ Letters: C channels in, T frames, N samples.
 """
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -25,6 +26,14 @@ LIBRARY_PADDING = 5
 """Frames that the library repeats at both ends before its vocoders; they are cut off again here."""
 TILE = 384
 """Most frames of a tile on a processor: 4.5 s of sound, so that most captions are one tile."""
+
+
+class _Row(threading.local):
+    """The row that a thread has in the generator: its width in frames, and what of it is outside a sentence."""
+
+    def __init__(self) -> None:
+        self.gaps: list[tuple[int, int]] = []
+        self.width = 1
 
 
 class Hifigan:
@@ -44,8 +53,7 @@ class Hifigan:
         if self._channels_last:
             as_images(generator)
         self._generator = generator.to(device, self._dtype).eval()
-        self._gaps: list[tuple[int, int]] = []
-        self._width = 1
+        self._row = _Row()
         for part in (generator.ups, generator.resblocks, generator.conv_post):
             for module in part.modules():
                 if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
@@ -93,15 +101,15 @@ class Hifigan:
         """Return the sound (N of the tile,) of one part of a row (1, C, W), which sees what is around it."""
         first, last = max(tile[0] - self._reach, 0), min(tile[1] + self._reach, row.shape[2])
         seen = last - first
-        self._width = seen + (-seen % GRAIN if self.batches else 0)
+        width = self._row.width = seen + (-seen % GRAIN if self.batches else 0)
         inside = [(max(start - first, 0), min(end - first, seen)) for start, end in gaps]
-        self._gaps = [*inside, (seen, self._width)]
-        part = nn.functional.pad(row[:, :, first:last], (0, self._width - seen))
+        self._row.gaps = [*inside, (seen, width)]
+        part = nn.functional.pad(row[:, :, first:last], (0, width - seen))
         sound: torch.Tensor = self._generator(
             self._shaped(part), None if condition is None else self._shaped(condition)
         )
         sound = sound.reshape(-1).float()
-        hop = sound.shape[0] // self._width
+        hop = sound.shape[0] // width
         return sound[(tile[0] - first) * hop : (tile[1] - first) * hop]
 
     def _shaped(self, values: torch.Tensor) -> torch.Tensor:
@@ -111,8 +119,8 @@ class Hifigan:
 
     def _silence_gaps(self, _module: nn.Module, values: tuple[torch.Tensor, ...]) -> None:
         """Set what a convolution takes in to zero outside the sentences: in place, for nothing else holds it."""
-        rate = values[0].shape[-1] // self._width
-        for start, end in self._gaps:
+        rate = values[0].shape[-1] // self._row.width
+        for start, end in self._row.gaps:
             if end > start:
                 values[0][..., start * rate : end * rate] = 0
 

@@ -16,6 +16,7 @@ class LibraryVoice:
     """Any other model of the library; its character numbers are Unicode's, and it spells them itself."""
 
     batches = False
+    side_by_side = False
     frames_a_character = 7
 
     def __init__(self, model: Any, sound: Sound | None, speaker: str, language: str) -> None:

@@ -24,6 +24,8 @@ class Model(Protocol):
 
     batches: bool
     """Whether a batch gives what each text gives alone; otherwise it is handed one text at a time."""
+    side_by_side: bool
+    """Whether several threads may call it at once."""
     frames_a_character: int
     """About how many frames a character takes, for planning batches."""
 

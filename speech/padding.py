@@ -9,6 +9,7 @@ it made of the padding. Three things put that right, in training and in speech a
 Letters: B texts, D channels, T positions.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -23,13 +24,17 @@ with quiet_imports():
     from TTS.tts.models.forward_tts import ForwardTTS
 
 
-class Lengths:
-    """The lengths of the batch in hand, shared by all the paddings of one encoder or decoder."""
+class Lengths(threading.local):
+    """The lengths of the batch that a thread has in hand, shared by all the paddings of one encoder or decoder."""
 
     def __init__(self) -> None:
         """Start without lengths: paddings then act as the library's own."""
         self.current: torch.Tensor | None = None
         self.mask: torch.Tensor | None = None
+
+    def __reduce__(self) -> tuple[type["Lengths"], tuple[()]]:
+        """Let a copy of a model start without lengths."""
+        return Lengths, ()
 
 
 class LengthAwarePad(nn.Module):

@@ -29,10 +29,10 @@ class Voice:
     """Who speaks, of a voice with several speakers."""
     spoken_as: str = ""
     """The engine's own name of the language."""
-    quality: str = "fast"
-    """Which vocoder a voice of ours speaks with: `fast`, its own, or `best`, the large one it learnt from."""
     vocoder_folder: Path | None = None
     """Where the vocoder lies that the catalogue gives the voice."""
+    quality: str = "fast"
+    """Which vocoder a voice of ours speaks with: `fast`, its own, or `best`, the large one it learnt from."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ class VitsVoice:
     """A VITS with its speaker and its language."""
 
     batches = True
+    side_by_side = True
     frames_a_character = 4
     """Half of what a phoneme takes: between two characters stands a blank."""
 

@@ -184,3 +184,17 @@ def test_a_slower_pace_takes_longer(tiny_voice_folder: Path):
     tokens = engine.tokens(SHORT_AND_LONG[2])
     usual, slower = (len(engine.speak([tokens], pace=pace)[0]) for pace in (1.0, 0.8))
     assert usual * 1.1 < slower < usual * 1.4
+
+
+def test_the_number_of_cores_changes_not_a_bit_of_a_clip(engine: CoquiEngine):
+    tokens = [engine.tokens(text) for text in SHORT_AND_LONG]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = engine.speak(tokens)
+        torch.set_num_threads(3)
+        side_by_side = engine.speak(tokens)
+    finally:
+        torch.set_num_threads(before)
+
+    assert all(np.array_equal(one, other) for one, other in zip(alone, side_by_side, strict=True))
