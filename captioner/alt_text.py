@@ -9,7 +9,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from captioner import wording
 from captioner.errors import CaptionerError
@@ -53,7 +53,6 @@ def make_alt_text(
     language: str = "en",
     *,
     neutral: bool = False,
-    confidence: float | None = None,
     certainty: Certainty = _UNKNOWN,
 ) -> AltText:
     """Return the alt text of `caption`, written in `language` (BCP 47).
@@ -65,7 +64,6 @@ def make_alt_text(
     flagged so, only where the caption has no letter and no digit. Raises `CaptionerError` for an unknown policy.
     """
     rules = _policy(policy)
-    certainty = replace(certainty, confidence=confidence) if confidence is not None else certainty
     silence = abstention(language)
     if certainty.abstains and silence is not None:
         return AltText(silence, language, certainty.flags())

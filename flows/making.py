@@ -103,9 +103,13 @@ class Maker:
     def _word(self, work: Work) -> None:
         if work.caption is None:
             return
-        job, language, confidence = self.rooms.job, self.rooms.captioner_info.language, work.caption.confidence
+        job, language, certainty = (
+            self.rooms.job,
+            self.rooms.captioner_info.language,
+            self.rooms.certainty(work.caption),
+        )
         work.alt_text = make_alt_text(
-            work.caption.text, job.policy, language, neutral=job.neutral_people, confidence=confidence
+            work.caption.text, job.policy, language, neutral=job.neutral_people, certainty=certainty
         )
 
     def _speak(self, batch: Sequence[Work]) -> None:
