@@ -108,6 +108,7 @@ def review(out: str, who: str | None, port: int, host: str) -> None:
 @click.option("--into", type=click.Path(path_type=Path), help="File or folder to write.  [default: below OUT/exports]")
 @click.option("--approved", is_flag=True, help="Only rows that a person approved or edited.")
 @click.option("--title", default="Described photos", show_default=True, help="What a page, book or feed is called.")
+@click.option("--in-place", is_flag=True, help="With --to xmp: into the photos themselves; a copy of each is kept.")
 @click.option("--web", default="", metavar="URL", help="Address at which the export will be served (iiif, podcast).")
 def export(out: str, **told: Any) -> None:
     """Write the rows of OUT as files that other systems take; each says how its text was made.

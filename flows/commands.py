@@ -3,6 +3,7 @@
 import os
 import sys
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -94,7 +95,8 @@ def export(told: "Export") -> int:
     for what, rows in [*tally.left_out.items(), *tally.notes.items()]:
         verb = "left out" if what in tally.left_out else "written"
         click.echo(f"{rows} {'row' if rows == 1 else 'rows'} {verb}: {what}", err=True)
-    click.echo(f"{tally.written} rows: {place}")
+    beside = "in the photos" if told.in_place else "beside the photos"
+    click.echo(f"{tally.written} rows: {beside if place == Path() else place}")
     return int(tally.faults > 0)
 
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
 from flows import paths
 from flows.errors import FlowError
 from flows.exports.formats import FORMATS, Format
-from flows.exports.published import Choice, Published, Tally, published
+from flows.exports.published import Choice, Published, Tally, last_run, published
 from flows.exports.replacing import whole_file, whole_folder
 from flows.exports.settings import Export
 from flows.exports.target import Target
@@ -25,13 +27,28 @@ def export(told: Export, counted: Callable[[int], None] = lambda _rows: None) ->
     Raises FlowError where it cannot begin, OSError where the disk refuses; the export of before stands then.
     """
     manifest, kind = opened(told.out), FORMATS[told.to]
+    told = _with_address(told, kind)
+    if told.in_place and not kind.beside:
+        raise FlowError("only xmp can be written into photos", "--in-place", "give --to xmp")
     target, tally = place_of(told, kind), Tally()
-    choice = Choice(approved=told.approved, wordless=kind.whole, heavy=kind.whole)
+    run_id = last_run(told.out) if kind.last_run else None
+    choice = Choice(told.approved, wordless=kind.whole, heavy=kind.whole, run_id=run_id)
     with _alone(told):
         rows = published(manifest, Reviews(told.out), choice, tally)
         with _replacing(target, kind, told) as place:
             writer(kind)(rows, Target(place, told, tally, counted))
+            if not tally.written:
+                mend = "approve some first, or leave --approved out" if told.approved else "narrate some photos first"
+                raise FlowError(f"no row can be written as {told.to}", str(told.out), mend)
     return target, tally
+
+
+def _with_address(told: Export, kind: Format) -> Export:
+    """Return the export with the address that it will have, without the last slash; raises FlowError for none."""
+    if kind.needs_web and urlsplit(told.web).scheme not in ("http", "https"):
+        what = f"{told.to} needs the address at which it will be served"
+        raise FlowError(what, "--web", "give one such as https://example.org/photos")
+    return replace(told, web=told.web.rstrip("/"))
 
 
 def opened(out: Any) -> Manifest:
@@ -51,6 +68,8 @@ def writer(kind: Format) -> Callable[[Iterator[Published], Target], None]:
 
 def place_of(told: Export, kind: Format) -> Path:
     """Return the file or folder to write; raises FlowError where a store would have to be written to."""
+    if kind.beside:
+        return told.into or Path()
     if told.into is None:
         if isinstance(told.out, Path):
             return told.out / "exports" / kind.name
@@ -61,10 +80,16 @@ def place_of(told: Export, kind: Format) -> Path:
 
 @contextmanager
 def _replacing(target: Path, kind: Format, told: Export) -> Iterator[Path]:
-    if not kind.is_folder:
+    if kind.beside:
+        yield target
+    elif not kind.is_folder:
         with whole_file(target) as place:
             yield place
-        return
+    else:
+        yield from _replacing_folder(target, told)
+
+
+def _replacing_folder(target: Path, told: Export) -> Iterator[Path]:
     about = {"made_by": "image-narrator", "format": told.to, "title": told.title, "approved_only": told.approved}
     with whole_folder(target, about) as place:
         yield place

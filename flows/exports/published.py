@@ -9,11 +9,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from captioner.wording import as_sentence
+from flows import paths
 from flows.corrections import without_sounds
 from flows.manifest import Manifest
 from flows.records import Row
 from flows.reviews import Decision, Reviews
 from flows.schema import COLUMNS
+from flows.storage import Folder, names_in
 from flows.tables import column_named
 
 EDITED = "edited by a person"
@@ -148,7 +150,7 @@ def published(manifest: Manifest, reviews: Reviews, choice: Choice, tally: Tally
         why = _refused(row, decision.action if decision is not None else reviews.columns(row)["review"], choice)
         if why:
             tally.leave_out(why)
-        elif choice.run_id is None or row["run_id"] == choice.run_id:
+        elif choice.run_id is None or _is_new(row, choice.run_id):
             yield publish(row, decision, reviews)
 
 
@@ -176,8 +178,20 @@ def _refused(row: Row, review: str | None, choice: Choice) -> str:
     return "rejected by a reviewer" if review == "rejected" else ""
 
 
+def _is_new(row: Row, run_id: str) -> bool:
+    """Return whether a run made the clip of a row: it also commits rows anew that were moved, or approved."""
+    made = row["run_id"] == run_id and row["seconds_encode"] is not None
+    return made and row["missing_since"] is None and row["review"] != "approved"
+
+
 def _writer(row: Row) -> str:
     if not row["alt_text"]:
         return ""
     by = row["words_by"] or "captioner"
     return _WRITERS.get(by) or f"trained model {row['captioner'] or 'of an unknown name'}"
+
+
+def last_run(out: Folder) -> str | None:
+    """Return the id of the newest run that left an account; ids begin with the time."""
+    names = [name for name in names_in(paths.run_path(out, "x").parent) if name.endswith(".json")]
+    return PurePosixPath(max(names)).stem if names else None
