@@ -30,7 +30,7 @@ def load(voice: Voice, device: torch.device) -> tuple[Model, Callable[[str], lis
             where=str(voice.folder),
             mend="take the whole folder of the voice anew",
         ) from error
-    sound = Hifigan(generator, device, LIBRARY_PADDING)
+    sound = Hifigan(generator, device, LIBRARY_PADDING, torch.float32 if voice.quality == "best" else None)
     return acoustic.ForwardVoice(model.to(device).eval(), sound), Speller(characters)
 
 

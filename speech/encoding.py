@@ -132,7 +132,7 @@ def write_clip(waveform: Waveform, path: Path, labels: Labels, delivery: Deliver
     """
     delivery.check()
     profile = profile_named(delivery.profile)
-    data, decoded = _encode_to_profile(waveform, labels, delivery.codec, profile)
+    data, decoded, peak_dbtp = _encode_to_profile(waveform, labels, delivery.codec, profile)
     if delivery.signature is not None:
         data = delivery.signature.sign(data, delivery.codec, labels.title, SOFTWARE, SYNTHETIC)
     write_atomically(data, path)
@@ -142,23 +142,26 @@ def write_clip(waveform: Waveform, path: Path, labels: Labels, delivery: Deliver
         sample_rate_hz=decoded.sample_rate_hz,
         loudness_lufs=loudness_lufs(decoded),
         loudness_reliable=decoded.duration_s >= RELIABLE_S,
-        true_peak_dbtp=true_peak_dbtp(decoded),
+        true_peak_dbtp=peak_dbtp,
         codec=delivery.codec,
         sha256=hashlib.sha256(data).hexdigest(),
         flags=tuple(_flags(decoded, profile)),
     )
 
 
-def _encode_to_profile(waveform: Waveform, labels: Labels, codec: str, profile: Profile) -> tuple[bytes, Waveform]:
-    """Return the file and what a player decodes of it: its peak under the ceiling, its loudness the profile's."""
+def _encode_to_profile(
+    waveform: Waveform, labels: Labels, codec: str, profile: Profile
+) -> tuple[bytes, Waveform, float]:
+    """Return the file, what a player decodes of it and the true peak of that: under the ceiling, at the loudness."""
     attempt = 1
     while True:
         data = encode(waveform, labels, codec, profile)
         decoded = decode(data)
-        room_db = profile.ceiling_dbtp - true_peak_dbtp(decoded)
+        peak_dbtp = true_peak_dbtp(decoded)
+        room_db = profile.ceiling_dbtp - peak_dbtp
         correction_db = _correction_db(room_db, missing_db(decoded, profile))
         if room_db >= 0 and (abs(correction_db) < TOLERANCE_DB or attempt >= ATTEMPTS):
-            return data, decoded
+            return data, decoded, peak_dbtp
         waveform = amplify(waveform, correction_db if attempt < ATTEMPTS else min(correction_db, 0.0))
         attempt += 1
 
