@@ -37,7 +37,7 @@ class Bursts:
         photo = work.photo
         if photo is None or photo.taken_at is None:
             return None
-        work.picture_hash = picture_hash(photo)
+        work.picture_hash = work.picture_hash or picture_hash(photo)
         for other in reversed(self._described):
             if _are_one_burst(work, other):
                 return other

@@ -5,19 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import automations
-from flows.addresses import anywhere
 from flows.errors import FlowError
-from flows.job import Job
+from flows.job import Job, placed
 from flows.server import configured_api_url
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
-
-PLACES = ("photos", "out", "table", "lexicon", "sign_certificate", "sign_key")
-"""Settings that name files: a worker starts in another folder."""
-
-NAMED = ("captioner", "voice")
-"""Settings that may name a folder, or a model by its name."""
 
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """What is set for each run of a deployment: nothing is sent anywhere."""
@@ -133,14 +126,7 @@ def _deployment(job: Job, night: Night, pool: str | None) -> "RunnerDeployment":
 
 def _settings(job: Job) -> dict[str, Any]:
     """Return the settings that were given, so that they mean the same wherever a worker starts."""
-    settings = job.model_dump(mode="json", exclude_unset=True)
-    for name in PLACES:
-        if settings.get(name):
-            settings[name] = anywhere(settings[name])
-    for name in NAMED:
-        if "/" in settings.get(name, "") and not settings[name].startswith("tts_models/"):
-            settings[name] = anywhere(settings[name])
-    return settings
+    return placed(job.model_dump(mode="json", exclude_unset=True))
 
 
 def _make_pool(name: str) -> None:

@@ -41,11 +41,15 @@ def run_in_prefect(body: Body, name: str, job: Job, say: Callable[[str], None]) 
     """
     from prefect.exceptions import TerminationSignal
 
+    from flows.flow import narrate
+
     outcome = _Outcome(body, job, say)
+    _waiting.append(outcome)
     try:
-        _flow(outcome, name)(job=job.model_dump(mode="json"), return_state=True)
+        narrate.with_options(flow_run_name=name.replace("{", "{{").replace("}", "}}"))(job=job, return_state=True)
     except (Exception, TerminationSignal) as error:  # noqa: BLE001 - whatever Prefect raises, the run has its own outcome
         outcome.trouble = error
+    _waiting.clear()
     if isinstance(outcome.trouble, TerminationSignal) and outcome.summary is None:
         sys.exit(EXIT_STATUS["SIGTERM"])
     if not outcome.began:
@@ -109,20 +113,19 @@ class _Outcome:
         return self.summary
 
 
-def _flow(outcome: _Outcome, name: str) -> Any:
-    from prefect import flow
+def carry_out(job: Job) -> Any:
+    """Return the state that the flow run ends in that this process is in: of the run that began it, else of a new one.
 
-    @flow(
-        name="narrate",
-        flow_run_name=name.replace("{", "{{").replace("}", "}}"),
-        persist_result=False,
-        validate_parameters=False,
-        retries=0,  # whatever the user's default: what failed is tried again by the next run
-    )
-    def narrate_flow(job: dict[str, Any]) -> Any:  # noqa: ARG001 - the settings, to be seen in the UI
-        return final_state(outcome.job, outcome.run())
+    The first is a run by `narrate run`, the second one by a schedule or by hand in Prefect's UI.
+    """
+    if _waiting:
+        return final_state(job, _waiting.pop().run())
+    from flows.console import Console
+    from flows.quiet import hush
+    from flows.run import run
 
-    return narrate_flow
+    hush()
+    return final_state(job, run(job, Console(), is_flow_run=True))
 
 
 def final_state(job: Job, summary: Summary) -> Any:
@@ -135,6 +138,10 @@ def final_state(job: Job, summary: Summary) -> Any:
     if has_failed(job, summary.counts):
         return Failed(message=f"{message}; more than {job.max_failed} failed")
     return Completed(message=message)
+
+
+_waiting: list[_Outcome] = []
+"""The run of this process that waits for its flow run to begin."""
 
 
 def call_as_task(stage: str, number: int | None, function: Callable[[], None]) -> None:

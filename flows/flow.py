@@ -6,7 +6,6 @@ from typing import Any
 from prefect import flow, runtime
 
 from flows.job import Job
-from flows.quiet import hush
 
 
 def _name() -> str:
@@ -17,12 +16,9 @@ def _name() -> str:
     return run_name(photos, f"{datetime.now(UTC):%Y-%m-%d %H:%M}")
 
 
-@flow(name="narrate", flow_run_name=_name, persist_result=False, retries=0)
+@flow(name="narrate", flow_run_name=_name, persist_result=False, retries=0)  # what failed is for the next run
 def narrate(job: Job) -> Any:
     """Narrate a folder of photos: captions, alt text and spoken clips; what is done stands."""
-    hush()
-    from flows.console import Console
-    from flows.engine import final_state
-    from flows.run import run
+    from flows.engine import carry_out
 
-    return final_state(job, run(job, Console(), is_flow_run=True))
+    return carry_out(job)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from flows.addresses import refuse_secrets
+from flows.addresses import anywhere, refuse_secrets
 from flows.errors import FlowError
 from flows.storage import Folder, folder_at
 
@@ -115,6 +115,17 @@ class Job(BaseModel):
     engine: Literal["prefect", "none"] = Field(
         "prefect", description="Watch the run in Prefect, or call the stages directly."
     )
+    runner: Literal["threads", "dask", "ray"] = Field(
+        "threads",
+        description="Who does the shards: threads of this process, or the workers of a Dask or Ray cluster.",
+    )
+    address: str | None = Field(
+        None,
+        description="Address of the cluster, such as tcp://HOST:8786 or ray://HOST:10001; else one is started here.",
+    )
+    workers: int | None = Field(
+        None, ge=1, description="Worker processes of a cluster that is started here; else one a GPU, or half the cores."
+    )
     max_failed: str = Field(
         "1%",
         pattern=r"^\d+(\.\d+)?%?$",
@@ -139,6 +150,13 @@ class Job(BaseModel):
     def most_wrong(self) -> int | None:
         """`max_wrong` in per cent."""
         return int(self.max_wrong.rstrip("%")) if self.max_wrong else None
+
+
+def placed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings, as JSON has them, that mean the same to a process that starts in another folder."""
+    places = ("photos", "out", "table", "lexicon", "sign_certificate", "sign_key")
+    folders = (name for name in ("captioner", "voice") if Path(settings.get(name, "")).is_dir())
+    return settings | {name: anywhere(settings[name]) for name in (*places, *folders) if settings.get(name)}
 
 
 def load_settings(path: Path) -> dict[str, Any]:

@@ -10,21 +10,26 @@ Thing = TypeVar("Thing")
 
 
 def in_lanes(
-    things: Iterable[Thing], lanes: Sequence[Callable[[Thing], None]], halt: Callable[[], None], waiting: int = 1
+    things: Iterable[Thing],
+    lanes: Sequence[Callable[[Thing], None]],
+    halt: Callable[[], None],
+    waiting: int = 1,
+    widths: Sequence[int] = (),
 ) -> Iterator[Thing]:
     """Yield each thing, in order, once every lane in turn has had it.
 
-    A lane takes one thing at a time, in order. At most `waiting` things more than there are lanes are on their way, so
-    that memory does not grow with their number. Lanes see the caller's context variables. A thing that fails in a lane
-    lets those ahead of it arrive and nothing that comes after it; its error is raised here when its turn comes, and
-    `halt` is called for what the lanes are still at.
+    A lane takes one thing at a time, or as many as its width says, in order. At most `waiting` things more than that
+    are on their way, so that memory does not grow with their number. Lanes see the caller's context variables. A thing
+    that fails in a lane lets those ahead of it arrive and nothing that comes after it; its error is raised here when
+    its turn comes, and `halt` is called for what the lanes are still at.
     """
     underway: deque[tuple[Thing, Future[None]]] = deque()
-    tracks = [_Lane(lane) for lane in lanes]
+    widths = widths or [1] * len(lanes)
+    tracks = [_Lane(lane, width) for lane, width in zip(lanes, widths, strict=True)]
     try:
         for thing in things:
             underway.append((thing, _send(thing, tracks)))
-            if len(underway) >= len(lanes) + waiting:
+            if len(underway) >= sum(widths) + waiting:
                 yield _arrived(underway)
         while underway:
             yield _arrived(underway)
@@ -37,10 +42,10 @@ def in_lanes(
 
 
 class _Lane(Generic[Thing]):
-    """One lane: its thread, and the error that broke it."""
+    """One lane: its threads, and the error that broke it."""
 
-    def __init__(self, walk: Callable[[Thing], None]) -> None:
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="lane")
+    def __init__(self, walk: Callable[[Thing], None], width: int) -> None:
+        self.pool = ThreadPoolExecutor(width, thread_name_prefix="lane")
         self._walk = walk
         self._error: BaseException | None = None
 

@@ -52,6 +52,8 @@ class Maker:
 
     rooms: Rooms
     batches: Batches
+    mark: str = ""
+    """What tells this process's files from those of another that is at the same shard."""
 
     def features(self, shard: Shard) -> None:
         """Encode the photos that need a caption."""
@@ -85,7 +87,7 @@ class Maker:
         job, folder = self.rooms.job, paths.scratch_folder(self.rooms.job.out)
         for batch in self.batches.of("master and encode", [work for work in shard.works if work.spoken is not None]):
             for work in batch:
-                self._finish(work, folder / f"clip-{shard.number}-{work.sha256}.{job.format}")
+                self._finish(work, folder / f"clip-{shard.number}-{work.sha256}{self.mark}.{job.format}")
 
     def _encode(self, batch: Sequence[Work]) -> None:
         photos = [work.photo for work in batch if work.photo is not None]

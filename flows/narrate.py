@@ -33,13 +33,18 @@ def narrate(shards: Iterable[Shard], stages: "Stages", to_do: int, call: Call, w
     """
 
     def walk(lane: "Lane", shard: Shard) -> None:
-        for name, stage in lane:
+        for name, stage in lane.stages:
             stages.stop.check()
+            if lane.is_far:
+                stage(shard)
+                continue
             with stages.timing_calls():
                 call(name, shard.number, partial(stage, shard))
 
+    lanes = stages.lanes()
+    widths = [lane.width for lane in lanes]
     try:
-        for _ in in_lanes(shards, [partial(walk, lane) for lane in stages.lanes()], stages.stop.halt):
+        for _ in in_lanes(shards, [partial(walk, lane) for lane in lanes], stages.stop.halt, widths=widths):
             for watcher in watchers:
                 watcher.shard_done(stages.summary, to_do)
     except Interrupted:

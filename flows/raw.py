@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from secrets import token_hex
 
 import numpy as np
 import soundfile
@@ -46,7 +47,7 @@ class RawClips:
         """Keep what was spoken, as `rounded` gives it; raises OSError where the disk refuses."""
         path = self.path(text)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(f".{token_hex(4)}.tmp")  # two workers may be at it
         sound, told = spoken.waveform, asdict(replace(spoken, waveform=None))  # type: ignore[arg-type]
         del told["waveform"]
         with soundfile.SoundFile(temporary, "w", sound.sample_rate_hz, 1, "PCM_24", format="FLAC") as file:

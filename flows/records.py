@@ -156,6 +156,8 @@ class Summary:
     """Photos that took the words of another frame of their burst."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each stage."""
+    workers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By host and process, the shards that a worker of a cluster made and how often it loaded the models."""
     called_s: float = 0.0
     """Seconds from the calls of stages to their returns, all shards together."""
     audio_s: float = 0.0

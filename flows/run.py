@@ -16,6 +16,7 @@ from captioner.errors import CaptionerError
 from flows import paths
 from flows.addresses import shown
 from flows.clips import heal
+from flows.clusters import Cluster, cluster_of
 from flows.console import Console
 from flows.engine import Body, client_of, run_directly, run_in_flow, run_in_prefect
 from flows.errors import BrokenOffError, FlowError
@@ -32,10 +33,12 @@ from flows.report import account
 from flows.rooms import Rooms
 from flows.schema import REASONS
 from flows.server import TemporaryServer, configured_api_url
+from flows.spread import FarStages
 from flows.stages import Stages
 from flows.stopping import Stop
 from flows.storage import size_of, write_json
 from flows.tables import own_columns, read_table, row_id
+from flows.turns import turns_at
 from flows.watching import run_name
 from flows.words import same_language
 from flows.workers import Workers
@@ -124,6 +127,10 @@ def _take_stock(job: Job, plan: Plan, listing: Listing) -> int:
 def _prepare(job: Job) -> tuple[Rooms, Listing]:
     if job.retry not in (None, "all", *REASONS):
         raise FlowError(f"there is no reason {job.retry}", "--retry", f"choose one of all, {', '.join(REASONS)}")
+    if job.runner != "threads" and job.engine == "none":
+        raise FlowError(
+            "the workers of a cluster are called by Prefect", f"--runner {job.runner}", "leave --engine out"
+        )
     rooms = Rooms(job)
     spoken, written = rooms.voice.language, rooms.captioner_info.language
     if not same_language(spoken, written):
@@ -154,23 +161,39 @@ class _Run:
         with ExitStack() as stack:
             server = self._start_server(stack)
             stop = Stop(self.console.say, server.stop if server is not None else lambda: None)
-            if self.to_do:
-                self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
-                self.rooms.load()
-            workers = stack.enter_context(decoders(self.rooms.device if self.to_do else "cpu"))
-            stages = Stages(self.rooms, self.plan, self.summary, stop, workers, self.console.advance, self._bursts())
+            cluster = self._load(stack)
+            here = self.to_do and cluster is None
+            device = self.rooms.device if here else "cpu"
+            workers = stack.enter_context(decoders(device))
+            turns = turns_at(device, stop, self.console.say)
 
             def body(call: Call, watchers: Sequence[Watcher]) -> Summary:
                 with stop.listening(), self.console.progress(self.to_do), _once_begun():
                     self._keep_account()
                     began = perf_counter()
                     shards = cut(self.plan.works(), self.job.shard_size)
+                    told = (self.rooms, self.plan, self.summary, stop, workers, self.console.advance, self._bursts())
+                    far = cluster is not None and watchers  # without Prefect there is nobody to ask the cluster
+                    stages = FarStages(*told, cluster=cluster) if far else Stages(*told, turns=turns)
                     narrate(shards, stages, self.to_do, call, [self.console, *watchers])
                     self.summary.wall_s = perf_counter() - began
                     call("report", None, self._report)
                 return self.summary
 
             return self._carry_out(body, server)
+
+    def _load(self, stack: ExitStack) -> Cluster | None:
+        """Load the models, or hold the cluster whose workers load them."""
+        if not self.to_do:
+            return None
+        if self.job.runner == "threads":
+            self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
+            self.rooms.load()
+            return None
+        self.console.say(
+            f"Narrating {self.to_do} photos by {self.job.runner} ({self.job.address or 'this machine'}) ..."
+        )
+        return stack.enter_context(cluster_of(self.job))
 
     def _bursts(self) -> "Bursts | None":
         if not self.job.bursts:

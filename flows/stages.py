@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -20,14 +20,25 @@ from flows.report import tally
 from flows.rooms import Rooms
 from flows.rows import make_row
 from flows.stopping import Stop
+from flows.turns import ON_GPU
 
 if TYPE_CHECKING:
     from flows.bursts import Bursts
+    from flows.turns import Turns
 
 Stage = Callable[[Shard], None]
 
-Lane = Sequence[tuple[str, Stage]]
-"""The stages, each with its name, that a shard walks through without making way for the next one."""
+
+@dataclass(frozen=True)
+class Lane:
+    """The stages, each with its name, that a shard walks through without making way for the next one."""
+
+    stages: Sequence[tuple[str, Stage]]
+    width: int = 1
+    """Shards that may be in it at once."""
+    is_far: bool = False
+    """Whether its stages are done, and told to Prefect, by the workers of a cluster."""
+
 
 LANES = (("ingest",), ("features", "captions", "alt text"), ("speech",), ("master and encode", "commit"))
 """The stages in order, cut into what neighbouring shards may be at side by side."""
@@ -47,6 +58,8 @@ class Stages:
     """Told after each batch: the stage, and how many photos it has behind it."""
     bursts: "Bursts | None" = None
     """Who finds the frames of bursts; None where they are not looked for."""
+    turns: "Turns | None" = None
+    """Whose turn it is at a GPU that runs share; None where they do not."""
     _count: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -59,7 +72,7 @@ class Stages:
     def lanes(self) -> list[Lane]:
         """Return the stages in order, lane by lane; all of them in one lane where shards are not to overlap."""
         groups = LANES if self.rooms.job.overlap else [[name for lane in LANES for name in lane]]
-        return [[(name, self._timed(name)) for name in group] for group in groups]
+        return [Lane([(name, self._timed(name)) for name in group]) for group in groups]
 
     def ingest(self, shard: Shard) -> None:
         """Know each photo by its hash; open those that need a caption."""
@@ -127,9 +140,10 @@ class Stages:
         function: Stage = getattr(self, name.replace(" ", "_"))
 
         def stage(shard: Shard) -> None:
-            began = perf_counter()
-            self.rooms.share_cores(name)
-            function(shard)
+            with self.turns.turn() if self.turns is not None and name in ON_GPU else nullcontext():
+                began = perf_counter()
+                self.rooms.share_cores(name)
+                function(shard)
             seconds = self.summary.stage_seconds
             seconds[name] = seconds.get(name, 0.0) + perf_counter() - began
 

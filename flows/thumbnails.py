@@ -1,5 +1,7 @@
 """Small pictures for the page: no camera data, no place, upright, named after the photo's bytes."""
 
+from secrets import token_hex
+
 from PIL import Image
 
 from captioner.records import Photo
@@ -20,7 +22,7 @@ def write_thumbnail(out: Folder, photo: Photo) -> None:
         return
     image = Image.fromarray(photo.pixels)
     image = image.resize(_shown_size(photo), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    temporary = paths.scratch_folder(out) / f"{photo.sha256}.webp.tmp"
+    temporary = paths.scratch_folder(out) / f"{photo.sha256}-{token_hex(4)}.webp.tmp"  # two workers may be at it
     image.save(temporary, "WEBP", quality=72, method=2)
     place(temporary, final, is_synced=False)
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from exporting import Exported, narrate_every_kind, own_copy
 from narrating import Runs
+from servers import real_server
 from stores import gate, s3_endpoint, store
 
 __all__ = ["gate", "runs", "s3_endpoint", "store"]
@@ -33,6 +34,13 @@ def every_kind(tmp_path_factory: pytest.TempPathFactory, tiny_captioner: Path, t
 def exported(every_kind: Runs, tmp_path: Path) -> Exported:
     """Return a copy of that folder, to be exported."""
     return own_copy(every_kind, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a real server that lives as long as the tests."""
+    with real_server(tmp_path_factory.mktemp("prefect")) as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")
