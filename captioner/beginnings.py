@@ -1,11 +1,12 @@
 """What training begins with: a captioner to go on from, or a family with its encoder and new weights."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import Field, fields, replace
 from typing import Any
 
 import torch
 
+from captioner.boxes import BoxEncoder, DetectorConfig, DetectorEncoder
 from captioner.bundle import Bundle, load_bundle
 from captioner.dataset import Data
 from captioner.encoders import LITES, EncoderConfig, PhotoEncoder, load_imagenet
@@ -16,6 +17,9 @@ from captioner.tokenizer import SPECIAL, Tokenizer
 from captioner.train_settings import Settings
 from captioner.trunks import TRUNKS, TrunkEncoder, trunk_config
 from captioner.weights import model_folder
+
+ENCODER_NAMES = (*LITES, *TRUNKS, "patches", "boxes", "detector")
+"""What `--encoder` takes."""
 
 
 def new_bundle(data: Data, settings: Settings) -> Bundle:
@@ -71,10 +75,12 @@ def make_encoder(name: str, *, pretrained: bool = False) -> PhotoEncoder:
     encoder: PhotoEncoder
     if name in TRUNKS:
         encoder = TrunkEncoder(trunk_config(name), pretrained=pretrained)
-    elif name == "patches":
-        encoder = PatchEncoder(PatchConfig())
+    elif name == "boxes":
+        return load_imagenet(EncoderConfig(grid=7), BoxEncoder)
+    elif name in ("patches", "detector"):
+        encoder = PatchEncoder(PatchConfig()) if name == "patches" else DetectorEncoder(DetectorConfig())
     else:
-        raise ModelError("no such encoder", name, f"there are {', '.join([*LITES, *TRUNKS, 'patches'])}")
+        raise ModelError("no such encoder", name, f"there are {', '.join(ENCODER_NAMES)}")
     return encoder.eval().requires_grad_(requires_grad=False)
 
 
@@ -106,16 +112,17 @@ def read_options(settings: type[Any], options: Sequence[str], tokenizer: Tokeniz
     for option in options:
         name, mark, text = option.partition("=")
         try:
-            read[name if mark else ""] = _value(kinds[name if mark else ""].default, text, tokenizer)
-        except (KeyError, ValueError) as error:
+            read[name if mark else ""] = _value(kinds[name if mark else ""], text, tokenizer)
+        except (KeyError, ValueError, IndexError) as error:
             raise ModelError(f"no such option {option!r}", "--option", f"there are {', '.join(kinds)}") from error
     return read
 
 
-def _value(default: Any, text: str, tokenizer: Tokenizer) -> Any:
-    """Return an option's value in the kind of its default: a tuple of words as ids or names, else a number or text."""
-    if isinstance(default, tuple):
-        return tuple(text.split("+"))
-    if isinstance(default, int) and not text.lstrip("-").isdigit():
-        return tokenizer.encode(text)[0]
-    return type(default)(text)
+def _value(option: Field[Any], text: str, tokenizer: Tokenizer) -> Any:
+    """Return an option's value in the kind of its default; words stand for their ids where it holds words."""
+    parts: list[Any] = text.split("+")
+    if option.metadata.get("words"):
+        parts = [tokenizer.encode(part)[0] for part in parts]
+    if isinstance(option.default, tuple):
+        return tuple(parts)
+    return type(option.default)(parts[0])

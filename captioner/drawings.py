@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 
 SIDE_PX = 32
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (40, 60, 230), "yellow": (230, 210, 20)}
-KINDS = ("circle", "square", "triangle")
+KINDS = ("square", "ring", "cross")
 SIZES_PX = {"small": 13, "big": 24}
 GROUNDS = {"black": (10, 10, 10), "white": (245, 245, 245)}
 ANSWER = "answer"
@@ -71,12 +71,13 @@ def draw(random: np.random.Generator) -> Drawing:
     left, top = (int(random.integers(0, SIDE_PX - side + 1)) for _ in range(2))
     image = Image.new("RGB", (SIDE_PX, SIDE_PX), GROUNDS[ground])
     pen, right, bottom = ImageDraw.Draw(image), left + side - 1, top + side - 1
-    if kind == "circle":
-        pen.ellipse((left, top, right, bottom), fill=COLOURS[colour])
-    elif kind == "square":
+    if kind == "square":
         pen.rectangle((left, top, right, bottom), fill=COLOURS[colour])
+    elif kind == "ring":
+        pen.ellipse((left, top, right, bottom), outline=COLOURS[colour], width=3)
     else:
-        pen.polygon([(left, bottom), (right, bottom), (left + side // 2, top)], fill=COLOURS[colour])
+        pen.line((left, top, right, bottom), fill=COLOURS[colour], width=3)
+        pen.line((left, bottom, right, top), fill=COLOURS[colour], width=3)
     grained = np.asarray(image, np.float32) + random.normal(0, GRAIN, (SIDE_PX, SIDE_PX, 3))
     pixels = grained.clip(0, 255).astype(np.uint8)
     return Drawing(pixels, (left, top, right + 1, bottom + 1), kind, colour, size, ground)

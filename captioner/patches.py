@@ -5,6 +5,7 @@ Shapes: B photos, S pixels on a side, P pixels on a patch's side, G = S / P patc
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from captioner.encoders import PhotoEncoder
@@ -39,6 +40,7 @@ class PatchEncoder(PhotoEncoder):
             where = f"{config.input_size_px} px in patches of {config.patch_px}"
             raise ModelError("the patches do not fill the photo", where, "choose a divisor")
         self.config, self.network = config, nn.Identity()
+        self.nothing = nn.Parameter(torch.zeros(0), requires_grad=False)  # an encoder is where its parameters are
         self.width, self.region_count = 3 * config.patch_px**2, (config.input_size_px // config.patch_px) ** 2
 
     def lower(self, prepared: Tensor) -> Tensor:

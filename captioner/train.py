@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from captioner.batches import CAPTIONS_PER_PHOTO, Batch, Batches
 from captioner.beginnings import new_bundle
 from captioner.bundle import Bundle, save_bundle
-from captioner.dataset import Data, find_data
+from captioner.dataset import Data, Example, find_data
 from captioner.decoding import Search
 from captioner.encoders import PhotoEncoder
 from captioner.errors import CaptionerError, DataError
@@ -71,10 +71,10 @@ class Trainer:
         self.stored_config = encoder.config
         if settings.fixed_blocks is not None:
             encoder.config = replace(encoder.config, lower_blocks=settings.fixed_blocks)
-        cache_folder = settings.out / "cache"
+        self.encoder, self.cache_folder = encoder, settings.cache or settings.out / "cache"
         drawn = (settings.versions, self.tokenizer, LONGEST_TRAINED, settings.window)
-        self.train = Batches(FeatureCache(cache_folder, data.train, encoder), *drawn)
-        self.dev = Batches(FeatureCache(cache_folder, data.dev, encoder), ("plain",), self.tokenizer, LONGEST_TRAINED)
+        self.train = Batches(FeatureCache(self.cache_folder, data.train, encoder), *drawn)
+        self.dev = Batches(self.dev_cache(data.dev), ("plain",), self.tokenizer, LONGEST_TRAINED)
         if settings.language_steps:
             if not bundle.model.speaks_alone:
                 raise DataError(
@@ -94,6 +94,10 @@ class Trainer:
         self.total = settings.language_steps + settings.steps if settings.steps else 0
         self.log = TrainingLog(settings.out / "log.csv")
         self.resume()
+
+    def dev_cache(self, examples: Sequence[Example]) -> FeatureCache:
+        """Return the cached maps of photos that are not learned from."""
+        return FeatureCache(self.cache_folder, examples, self.encoder)
 
     @property
     def state_file(self) -> Path:

@@ -59,6 +59,8 @@ class Settings:
     """Whether torchvision may fetch the ImageNet weights of its CNNs."""
     options: tuple[str, ...] = ()
     """`name=value` settings of the family's configuration, such as `attention=hard`."""
+    cache: Path | None = None
+    """Folder of cached maps that several runs share; None: in `out`."""
     start: Path | None = None
     """Folder of a captioner to go on from, instead of ImageNet weights and a new Transformer."""
     name: str = "my-captioner"
@@ -69,7 +71,7 @@ class Settings:
     """Everything random follows from it and the step's number."""
 
 
-MAY_CHANGE = {"data", "out", "minutes", "device", "checkpoint_s", "score_s", "name", "licence"}
+MAY_CHANGE = {"data", "out", "cache", "minutes", "device", "checkpoint_s", "score_s", "name", "licence"}
 """Settings that a run may be started again with otherwise than it was begun; the others change what is learned."""
 HELP = {
     "data": "folder with photos and captions",

@@ -35,6 +35,12 @@ class Sizes(Protocol):
         """Share of values dropped while training."""
 
 
+Seen = tuple[Tensor, Tensor]
+"""Keys and values, each (B, H, L, W / H)."""
+StepResult = tuple[Tensor, Seen]
+"""What a layer makes of one token, and the keys and values of all tokens so far."""
+
+
 class Dropout(nn.Module):
     """Dropout that draws eight values from each 64-bit random number: torch's own took a quarter of a CPU step."""
 
@@ -131,6 +137,49 @@ class RegionLayer(nn.Module):
         return normed
 
 
+class TextLayer(nn.Module):
+    """Self-attention over the words alone, and feed-forward; each normed first and added."""
+
+    def __init__(self, config: Sizes) -> None:
+        """Build one layer."""
+        super().__init__()
+        self.attention = Attention(config)
+        self.feed_forward = feed_forward(config)
+        self.norm_attention, self.norm_feed_forward = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, words: Tensor, mask: Tensor | None, seen: Seen | None = None) -> Tensor:
+        """(N, T, W) to (N, T, W); keys and values of `seen`, (B, H, L, W / H), stand before the words' own."""
+        normed = self.norm_attention(words)
+        keys, values, mask = joined(self.attention.keys_values(normed), seen, mask)
+        return self.finish(words + self.dropout(self.attention(normed, keys, values, mask)))
+
+    def step(self, words: Tensor, past: Seen | None, seen: Seen | None) -> StepResult:
+        """One more token for each caption: (N, 1, W), its keys and values added to those of the past."""
+        normed = self.norm_attention(words)
+        own = self.attention.keys_values(normed)  # each (N, H, 1, W / H)
+        if past is not None:
+            own = (torch.cat([past[0], own[0]], 2), torch.cat([past[1], own[1]], 2))  # each (N, H, S, W / H)
+        keys, values, _ = joined(own, seen, None)
+        return self.finish(words + self.attention(normed, keys, values)), own
+
+    def finish(self, words: Tensor) -> Tensor:
+        """Feed-forward."""
+        fed: Tensor = self.dropout(self.feed_forward(self.norm_feed_forward(words)))
+        return words + fed
+
+
+def joined(own: Seen, seen: Seen | None, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Put keys and values of each caption's photo, (B, H, L, ...), before its own, (B * C, H, T, ...), seen by all."""
+    if seen is None:
+        return *own, mask
+    each = len(own[0]) // len(seen[0])
+    keys, values = (torch.cat([one.repeat_interleave(each, 0), other], 2) for one, other in zip(seen, own, strict=True))
+    if mask is not None:
+        mask = nn.functional.pad(mask, (seen[0].shape[2], 0), value=True)  # (..., T, L + T)
+    return keys, values, mask
+
+
 class WordLayer(nn.Module):
     """Causal self-attention, cross-attention over the regions, feed-forward; each normed first and added."""
 
@@ -160,6 +209,15 @@ class WordLayer(nn.Module):
         words = words + self.attention(normed, keys, values)
         return self.finish(words, regions), (keys, values)
 
+    def watch(self, words: Tensor, mask: Tensor, regions: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Do as `forward`, without dropout, for one caption a photo; give too where it looked, (B, T, L), sums 1."""
+        if regions is None:
+            raise ValueError("there is nothing to look at")
+        normed = self.norm_attention(words)
+        words = words + self.attention(normed, *self.attention.keys_values(normed), mask)
+        looked = self.cross.looks(self.norm_cross(words), regions[0])
+        return self.finish(words, regions), looked
+
     def finish(self, words: Tensor, regions: tuple[Tensor, Tensor] | None) -> Tensor:
         """Cross-attention and feed-forward; the captions of one photo share its keys and values."""
         if regions is not None:
@@ -168,9 +226,6 @@ class WordLayer(nn.Module):
             words = words + self.dropout(self.cross(asked, *regions)).reshape(words.shape)  # (B * C, T, W)
         fed: Tensor = self.dropout(self.feed_forward(self.norm_feed_forward(words)))
         return words + fed
-
-
-StepResult = tuple[Tensor, tuple[Tensor, Tensor]]
 
 
 @dataclass

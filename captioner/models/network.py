@@ -96,6 +96,11 @@ class CaptionNetwork(nn.Module):
 class ContrastiveNetwork(CaptionNetwork):
     """A network that puts photos and texts into one space besides."""
 
+    @property
+    def contrastive(self) -> bool:
+        """Whether it was trained to."""
+        return True
+
     def embed_photos(self, regions: Tensor) -> Tensor:
         """Give the photos' (B, L, D) unit vectors: (B, E)."""
         raise NotImplementedError

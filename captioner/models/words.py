@@ -7,6 +7,7 @@ Shapes: B photos, L regions, D features a region, W width of the network, H head
 T tokens, V words in the vocabulary.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that everyone reads
 
 from captioner.decoding import PADDING
-from captioner.models.layers import DecoderCache, Dropout, WordLayer, causal
+from captioner.models.layers import DecoderCache, Dropout, Seen, WordLayer, causal
 from captioner.models.network import CaptionNetwork
 
 
@@ -23,12 +24,12 @@ class WordNetwork(CaptionNetwork):
 
     speaks_alone = True
 
-    def add_words(self) -> None:
-        """Build the words' layers of the configuration's sizes."""
+    def add_words(self, layer: Callable[[Any], nn.Module] = WordLayer) -> None:
+        """Build the words' layers of the configuration's sizes; a family may have layers of its own."""
         config = self.config
         self.words = nn.Embedding(config.vocabulary, config.width)
         self.positions = nn.Parameter(torch.zeros(config.longest, config.width))
-        self.word_layers = nn.ModuleList(WordLayer(config) for _ in range(config.decoder_layers))
+        self.word_layers = nn.ModuleList(layer(config) for _ in range(config.decoder_layers))
         self.norm_out = nn.LayerNorm(config.width)
         self.bias_out = nn.Parameter(torch.zeros(config.vocabulary))
         self.dropout = Dropout(config.dropout)
@@ -39,21 +40,27 @@ class WordNetwork(CaptionNetwork):
         nn.init.normal_(self.words.weight, std=self.config.width**-0.5)
 
     @property
-    def _layers(self) -> list[WordLayer]:
+    def layers(self) -> list[WordLayer]:
+        """The words' layers in order."""
         return cast("list[WordLayer]", list(self.word_layers))
 
-    def hidden(self, memory: Any, tokens: Tensor) -> Tensor:
+    def seen(self, memory: Any) -> list[Seen | None]:
+        """Return for each layer the keys and values of what `encode` made, None: there is no photo."""
+        return [None if memory is None else layer.cross.keys_values(memory) for layer in self.layers]
+
+    def hidden(self, memory: Any, tokens: Tensor, *, both_ways: bool = False) -> Tensor:
         """Give what the layers make of captions (B, C, T) that begin with the start token: (B, C, T, W).
 
-        `memory` is `encode`'s (B, L, W); None trains the words alone. Padding is never looked at.
+        `memory` is `encode`'s (B, L, W); None trains the words alone. Padding is never looked at;
+        later words are where a token sees both ways.
         """
         photos, captions, length = tokens.shape
         tokens = tokens.reshape(photos * captions, length)  # (B * C, T)
-        words: Tensor = self.dropout(self._embed(tokens) + self.positions[:length])  # (B * C, T, W)
-        mask = causal(length, tokens.device) & (tokens != PADDING)[:, None, None, :]  # (B * C, 1, T, T)
-        for layer in self._layers:
-            regions = None if memory is None else layer.cross.keys_values(memory)
-            words = layer(words, mask, regions)
+        words: Tensor = self.dropout(self.embed(tokens) + self.positions[:length])  # (B * C, T, W)
+        before = True if both_ways else causal(length, tokens.device)  # (T, T)
+        mask = before & (tokens != PADDING)[:, None, None, :]  # (B * C, 1, T, T), or (B * C, 1, 1, T)
+        for layer, seen in zip(self.layers, self.seen(memory), strict=True):
+            words = layer(words, mask, seen)
         return words.reshape(photos, captions, length, -1)  # (B, C, T, W)
 
     def attend(self, regions: Tensor, tokens: Tensor) -> Tensor:
@@ -62,34 +69,31 @@ class WordNetwork(CaptionNetwork):
         `regions` are the encoder's (B, L, D), `tokens` one caption a photo, (B, T), with its start token, no padding.
         """
         memory = self.encode(regions)
-        words = self._embed(tokens) + self.positions[: tokens.shape[1]]  # (B, T, W)
+        words = self.embed(tokens) + self.positions[: tokens.shape[1]]  # (B, T, W)
         mask = causal(tokens.shape[1], tokens.device)  # (T, T)
-        seen = []
-        for layer in self._layers:
-            normed = layer.norm_attention(words)
-            words = words + layer.attention(normed, *layer.attention.keys_values(normed), mask)
-            keys, values = layer.cross.keys_values(memory)
-            seen.append(layer.cross.looks(layer.norm_cross(words), keys))
-            words = layer.finish(words, (keys, values))
-        return torch.stack(seen).mean(0)
+        looks = []
+        for layer, seen in zip(self.layers, self.seen(memory), strict=True):
+            words, looked = layer.watch(words, mask, seen)
+            looks.append(looked)
+        return torch.stack(looks).mean(0)
 
     def start(self, regions: Tensor) -> DecoderCache:
         """Begin to decode photos (B, L, D): encode them once for all captions and all tokens."""
         memory = self.encode(regions)
-        shared = [layer.cross.keys_values(memory) for layer in self._layers]
         # Laid out for the products once, or each of them would copy all regions at every step.
-        laid_out = [(keys.contiguous(), values.contiguous()) for keys, values in shared]
-        return DecoderCache(laid_out, [None] * len(self._layers))
+        laid_out = [(seen[0].contiguous(), seen[1].contiguous()) for seen in self.seen(memory) if seen is not None]
+        return DecoderCache(laid_out, [None] * len(self.layers))
 
     def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
         """Say one more token of each caption, (B * C,), and get the log-probabilities of the next, (B * C, V)."""
-        words = (self._embed(tokens) + self.positions[cache.length])[:, None]  # (B * C, 1, W)
-        for number, layer in enumerate(self._layers):
+        words = (self.embed(tokens) + self.positions[cache.length])[:, None]  # (B * C, 1, W)
+        for number, layer in enumerate(self.layers):
             words, cache.past[number] = layer.step(words, cache.past[number], cache.regions[number])
         cache.length += 1
         return torch.log_softmax(self.score(words[:, 0]).float(), -1)  # (B * C, V)
 
-    def _embed(self, tokens: Tensor) -> Tensor:
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Give the words' vectors, (..., W), of tokens (...)."""
         vectors: Tensor = self.words(tokens) * self.config.width**0.5
         return vectors
 

@@ -20,6 +20,12 @@ SMALL = {
     "cnn_transformer, sinusoidal": ("width=32", "heads=4", "feed_forward=64", "places=sinusoidal"),
     "show_tell": ("width=32",),
     "show_attend_tell": ("width=32", "attention_width=16", "penalty=1.0"),
+    "vit_transformer": ("width=32", "heads=4", "feed_forward=64", "encoder_layers=2", "decoder_layers=2"),
+    "coca": ("width=32", "heads=4", "feed_forward=64", "text_layers=1", "decoder_layers=2", "queries=5"),
+    "bottom_up": ("width=32", "attention_width=16"),
+    "fusion, merged": ("width=32", "heads=4", "feed_forward=64", "decoder_layers=2", "objectives=lm+mlm+itc+itm"),
+    "fusion, co-attention": ("width=32", "heads=4", "feed_forward=64", "way=co_attention", "objectives=lm+mlm+itc+itm"),
+    "fusion, flamingo": ("width=32", "heads=4", "feed_forward=64", "decoder_layers=2", "latents=5", "way=flamingo"),
     "show_attend_tell, hard": ("width=32", "attention_width=16", "attention=hard"),
 }
 """Families, and ways of theirs after a comma, with options that make them small."""
@@ -188,10 +194,13 @@ def test_every_weight_that_learns_gets_a_gradient(network: CaptionNetwork, regio
     assert [name for name, one in network.named_parameters() if one.grad is None] == []
 
 
-def test_words_where_numbers_are_wanted_are_read_as_their_ids():
-    settings = FAMILIES["show_tell"][0]
+def test_words_are_given_as_words_and_read_as_their_ids():
+    settings = FAMILIES["fusion"][0]
 
-    assert read_options(settings, ["width=dog"], TOKENIZER) == {"width": TOKENIZER.encode("dog")[0]}
+    read = read_options(settings, ["separator=dog", "answers=red+blue", "objectives=lm+itc"], TOKENIZER)
+
+    ids = TOKENIZER.encode("dog red blue")
+    assert read == {"separator": ids[0], "answers": tuple(ids[1:]), "objectives": ("lm", "itc")}
 
 
 @pytest.mark.parametrize("option", ["colour=red", "width", "dropout=much"])
