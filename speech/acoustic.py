@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from speech.hifigan import Hifigan
 from speech.models import Said, Sound, widened
 from speech.padding import LengthAwarePad, make_batch_safe
 from speech.quiet import quiet_imports
@@ -36,7 +35,7 @@ class ForwardVoice:
     def __init__(self, model: ForwardTTS, sound: Sound, condition: torch.Tensor | None = None) -> None:
         """Keep a model that was made batch safe, what makes sound of its mels, and the speaker's (1, D, 1)."""
         self._model, self._sound, self._condition = model, sound, condition
-        self.side_by_side = isinstance(sound, Hifigan)
+        self.side_by_side = sound.side_by_side
 
     def speak(self, said: Said) -> list[torch.Tensor]:
         """Return a waveform (N,) for each text."""

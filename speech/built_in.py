@@ -1,6 +1,6 @@
 """Loads a voice folder of ours: Coqui's `ForwardTTS` and HiFi-GAN with our own phonemes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from speech import acoustic, vocoder, weights
 from speech.acoustic import IPAPhonemes
 from speech.errors import UnspeakableError, VoiceError
 from speech.hifigan import LIBRARY_PADDING, Hifigan
-from speech.models import Model
+from speech.mels import sharpen
+from speech.models import Model, Sound
 from speech.phonemes import Phonemizer
 from speech.records import Voice
 from speech.voices import ACOUSTIC, VOCODER, read_config
@@ -31,7 +32,20 @@ def load(voice: Voice, device: torch.device) -> tuple[Model, Callable[[str], lis
             mend="take the whole folder of the voice anew",
         ) from error
     sound = Hifigan(generator, device, LIBRARY_PADDING, torch.float32 if voice.quality == "best" else None)
-    return acoustic.ForwardVoice(model.to(device).eval(), sound), Speller(characters)
+    clear = Sharpened(sound, **config.get("sharpness", {}))
+    return acoustic.ForwardVoice(model.to(device).eval(), clear), Speller(characters)
+
+
+class Sharpened:
+    """A vocoder that hears mels with some of the detail that the acoustic model smooths away."""
+
+    def __init__(self, sound: Sound, bands: float = 0.0, frames: float = 0.0) -> None:
+        """Keep the vocoder and the two strengths of `sharpen`; with 0 nothing is changed."""
+        self._sound, self._strengths, self.side_by_side = sound, (bands, frames), sound.side_by_side
+
+    def __call__(self, mels: Sequence[torch.Tensor], seeds: Sequence[int]) -> list[torch.Tensor]:
+        """Return a waveform (N,) for each mel (M, T)."""
+        return self._sound([sharpen(mel, *self._strengths) for mel in mels] if any(self._strengths) else mels, seeds)
 
 
 def _own_vocoder(folder: Path, settings: dict[str, Any]) -> vocoder.HifiganGenerator:

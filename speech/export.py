@@ -87,11 +87,19 @@ def main() -> None:
     parser.add_argument(
         "--licence", default="unknown AND MIT", help="SPDX expression of the weights' licence; the vocoder's is MIT"
     )
+    parser.add_argument(
+        "--sharpness", type=float, nargs=2, default=(0.0, 0.0), help="detail to give back to mels: of bands, of frames"
+    )
     options = parser.parse_args()
     spoken, settings = acoustic_of(options.acoustic)
     sounding, vocoder_settings = vocoder_of(options.vocoder)
     config = {"name": options.voice.name, "language": options.language, "licence": options.licence}
-    config |= {"sample_rate_hz": SAMPLE_RATE_HZ, "acoustic": settings, "vocoder": vocoder_settings}
+    config |= {
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "sharpness": dict(zip(("bands", "frames"), options.sharpness, strict=True)),
+        "acoustic": settings,
+        "vocoder": vocoder_settings,
+    }
     with replaced_whole(options.voice) as folder:
         weights.save(spoken, folder / ACOUSTIC)
         weights.save(sounding, folder / VOCODER, eight_bits=True)

@@ -8,7 +8,6 @@ Letters: B texts, P characters, M mel bands, T frames.
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from speech.hifigan import Hifigan
 from speech.models import Said, Sound, noise, widened
 from speech.padding import make_part_safe
 from speech.quiet import quiet_imports
@@ -32,7 +31,7 @@ class GlowVoice:
         make_part_safe(model.encoder.encoder)
         self._model = model.to(device).eval()
         self._device, self._sound, self._speaker = device, sound, speaker
-        self.side_by_side = isinstance(sound, Hifigan)
+        self.side_by_side = sound.side_by_side
 
     def speak(self, said: Said) -> list[torch.Tensor]:
         """Return a waveform (N,) for each text."""

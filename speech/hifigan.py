@@ -39,6 +39,8 @@ class _Row(threading.local):
 class Hifigan:
     """A generator in memory, without weight norm."""
 
+    side_by_side = True
+
     def __init__(
         self, generator: HifiganGenerator, device: torch.device, padding: int = 0, dtype: torch.dtype | None = None
     ) -> None:

@@ -49,6 +49,7 @@ class Rescaled:
     def __init__(self, made: Any, wanted: Any, sound: Sound) -> None:
         """Keep the library's `AudioProcessor` of the model and of the vocoder, and the vocoder."""
         self._made, self._wanted, self._sound = made, wanted, sound
+        self.side_by_side = sound.side_by_side
 
     def __call__(self, mels: Sequence[torch.Tensor], seeds: Sequence[int]) -> list[torch.Tensor]:
         """Return a waveform (N,) for each mel (M, T)."""
@@ -73,6 +74,8 @@ class Rescaled:
 class LibraryVocoder:
     """A vocoder of the library other than HiFi-GAN: one mel at a time."""
 
+    side_by_side = False
+
     def __init__(self, vocoder: Any) -> None:
         """Keep a loaded vocoder."""
         self._vocoder = vocoder
@@ -91,6 +94,8 @@ class LibraryVocoder:
 
 class GriffinLim:
     """Sound of mels without a vocoder, by Griffin and Lim's rule: rough, for a voice that has none."""
+
+    side_by_side = False
 
     def __init__(self, processor: Any) -> None:
         """Keep the library's `AudioProcessor` of the model."""

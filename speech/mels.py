@@ -4,6 +4,7 @@ Letters: N samples, T frames, M mel bands. Every number here is part of the cont
 vocoder: another window or logarithm and the vocoder hears another language.
 """
 
+import math
 from functools import lru_cache
 
 import librosa
@@ -24,6 +25,22 @@ def _filters() -> torch.Tensor:
     """Return the Slaney mel filters, (M, FFT_SIZE / 2 + 1)."""
     bank = librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=FFT_SIZE, n_mels=MEL_BANDS, fmin=0, fmax=8000)
     return torch.from_numpy(bank).float()
+
+
+def sharpen(mel: torch.Tensor, bands: float, frames: float) -> torch.Tensor:
+    """Return a log-mel (M, T) that stands out more from the mean of five bands and of five frames, by two strengths.
+
+    An acoustic model that learnt by distance gives the mean of what could be: its spectra are smoother than a
+    recording's, which is heard as buzzing. An unsharp mask gives some of the difference back (LOG.md).
+    """
+    detail = bands * (mel - _smooth(mel.T).T) + frames * (mel - _smooth(mel))  # (M, T)
+    return (mel + detail).clamp(min=math.log(MEL_FLOOR))
+
+
+def _smooth(values: torch.Tensor) -> torch.Tensor:
+    """Return the mean (R, T) of five neighbours along the last axis of (R, T), the ends held."""
+    held = torch.nn.functional.pad(values[:, None], (2, 2), mode="replicate")  # (R, 1, T + 4)
+    return torch.nn.functional.avg_pool1d(held, 5, stride=1)[:, 0]
 
 
 def log_mel_of(sounds: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,9 @@ class Model(Protocol):
 class Sound(Protocol):
     """What makes sound of mels: a vocoder."""
 
+    side_by_side: bool
+    """Whether several threads may call it at once."""
+
     def __call__(self, mels: Sequence[torch.Tensor], seeds: Sequence[int], /) -> list[torch.Tensor]:
         """Return a waveform (N,) in -1..1 for each mel (M, T)."""
 

@@ -1,9 +1,16 @@
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from speech.mastering import trim
+from speech.mels import MEL_FLOOR, sharpen
 from speech.records import Spoken
 from speech.speaking import Delivery, Speaker
 
@@ -49,3 +56,25 @@ def test_the_voice_is_light_enough_for_the_wheel(narrator: Speaker):
 @pytest.mark.parametrize("text", ["Loch Ness.", "A croissant on a plate.", "A jalapeño.", "Music by Bach."])
 def test_loans_with_foreign_sounds_are_spoken(narrator: Speaker, text: str):
     assert isinstance(narrator.speak([text])[0], Spoken)
+
+
+strengths = st.floats(0, 1)
+
+
+@given(mel=arrays(np.float32, (80, 7), elements=st.floats(-11, 2, width=32)), bands=strengths, frames=strengths)
+def test_sharpening_never_goes_below_silence_and_changes_nothing_at_strength_0(
+    mel: NDArray[np.float32], bands: float, frames: float
+):
+    sharpened = sharpen(torch.from_numpy(mel), bands, frames)
+    assert sharpened.shape == (80, 7)
+    assert sharpened.min() >= math.log(MEL_FLOOR) - 1e-6
+    assert torch.equal(sharpen(torch.from_numpy(mel), 0.0, 0.0), torch.from_numpy(mel))
+
+
+@given(level=st.floats(-9, 2), bands=strengths, frames=strengths)
+def test_sharpening_keeps_what_is_flat_and_raises_what_stands_out(level: float, bands: float, frames: float):
+    flat = torch.full((80, 9), level)
+    assert torch.allclose(sharpen(flat, bands, frames), flat, atol=1e-5)
+    peak = flat.clone()
+    peak[40, 4] += 1
+    assert float(sharpen(peak, bands, frames)[40, 4]) == pytest.approx(level + 1 + 0.8 * (bands + frames), abs=1e-4)
