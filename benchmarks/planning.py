@@ -53,7 +53,8 @@ def main() -> None:
         return
     table = []
     for rows in given.rows:
-        make(given.work, rows)
+        make_files(given.work, rows)
+        make_manifest(given.work, rows)
         command = [sys.executable, *sys.argv, "--measure", str(rows)]
         figures = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         table.append(json.loads(figures))
@@ -108,21 +109,30 @@ def name_of(number: int) -> str:
     return f"{number // A_FOLDER:05d}/{number:08d}.jpg"
 
 
-def make(work: Path, rows: int) -> None:
-    """Make photos, clips and parts."""
+def make_files(work: Path, rows: int) -> None:
+    """Make photos and clips."""
     shutil.rmtree(work, ignore_errors=True)
     for number in range(rows):
         _link(work / "photos" / name_of(number), number)
         if number % 1000:
             _link(work / "out" / paths.clip_path(name_of(number), "mp3"), number)
+
+
+def make_manifest(work: Path, rows: int) -> None:
+    """Make the parts: rows as they are written, with what tells one from another put in by column, which is quicker."""
     manifest = work / "out" / "manifest"
+    shutil.rmtree(manifest, ignore_errors=True)
     manifest.mkdir()
     known = [number for number in range(rows) if number % 1000]
+    usual = pa.Table.from_pylist([row_of(work / "photos", known[0]) for _ in range(ROWS_A_PART)], schema=SCHEMA)
     for part, start in enumerate(range(0, len(known), ROWS_A_PART)):
-        some = [row_of(work / "photos", number) for number in known[start : start + ROWS_A_PART]]
-        pq.write_table(
-            pa.Table.from_pylist(some, schema=SCHEMA), manifest / f"part-{part:06d}.parquet", compression="zstd"
-        )
+        numbers = known[start : start + ROWS_A_PART]
+        own = [identity_of(work / "photos", number) for number in numbers]
+        table = usual.slice(0, len(numbers))
+        for name in own[0]:
+            values = pa.array([one[name] for one in own], SCHEMA.field(name).type)
+            table = table.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), values)
+        pq.write_table(table, manifest / f"part-{part:06d}.parquet", compression="zstd")
 
 
 def _link(path: Path, number: int) -> None:
@@ -134,27 +144,27 @@ def _link(path: Path, number: int) -> None:
     os.link(first, path)
 
 
-def row_of(photos: Path, number: int) -> dict[str, Any]:
-    """Return a row of a usual size for a photo of ours."""
+def identity_of(photos: Path, number: int) -> dict[str, Any]:
+    """Return the columns in which the rows of two photos differ."""
     path = photos / name_of(number)
-    found = path.stat()
     sha256 = hashlib.sha256(str(number).encode()).hexdigest()
     words = f"A man in a yellow shirt number {number} is holding a bat."
+    row: dict[str, Any] = {"id": name_of(number), "uri": path_uri(path), "sha256": sha256, "audio_sha256": sha256}
+    row |= {"mtime": datetime.fromtimestamp(path.stat().st_mtime_ns // 1000 / 1e6, UTC), "caption": words}
+    return row | {"alt_text": words, "audio_path": paths.clip_path(name_of(number), "mp3")}
+
+
+def row_of(photos: Path, number: int) -> dict[str, Any]:
+    """Return a row of a usual size for a photo of ours."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {"id": name_of(number), "uri": path_uri(path), "sha256": sha256, "size_bytes": found.st_size}
-    row |= {"mtime": datetime.fromtimestamp(found.st_mtime_ns // 1000 / 1e6, UTC), "width_px": 4000, "height_px": 3000}
-    row |= {"format": "jpeg", "status": "described", "caption": words, "alt_text": words, "words_by": "captioner"}
-    row |= {"alternatives": [{"text": words + str(i), "mean_logprob": -0.5} for i in range(2)], "language": "en"}
+    row |= identity_of(photos, number) | {"size_bytes": 100, "width_px": 4000, "height_px": 3000}
+    row |= {"format": "jpeg", "status": "described", "words_by": "captioner", "language": "en"}
+    row |= {"alternatives": [{"text": row["caption"] + str(i), "mean_logprob": -0.5} for i in range(2)]}
     row |= {"attention": [os.urandom(49) for _ in range(10)], "mean_logprob": -0.4, "needs_review": False}
     row |= {"captioner": "narrator-lite", "captioner_digest": DIGESTS.captioner, "alt_text_digest": DIGESTS.alt_text}
     row |= {"voice": "narrator", "voice_digest": DIGESTS.voice, "audio_digest": DIGESTS.audio, "duration_s": 2.8}
-    row |= {"audio_path": paths.clip_path(name_of(number), "mp3"), "audio_sha256": sha256, "sample_rate_hz": 22050}
-    return row | {
-        "alt_flags": [],
-        "clip_flags": [],
-        "committed_at": datetime.now(UTC),
-        "run_id": "20261121T031500Z-1f0c",
-    }
+    row |= {"sample_rate_hz": 22050, "alt_flags": [], "clip_flags": [], "committed_at": datetime.now(UTC)}
+    return row | {"run_id": "20261121T031500Z-1f0c"}
 
 
 if __name__ == "__main__":

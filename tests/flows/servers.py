@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,12 +19,15 @@ import psutil
 Found = TypeVar("Found")
 
 
-def until(found: Callable[[], Found], limit_s: float, what: str) -> Found:
-    """Return what `found` gives as soon as that is something; fail where it is nothing for `limit_s` seconds."""
+def until(found: Callable[[], Found], limit_s: float, what: str, pause_s: float = 1.0) -> Found:
+    """Return what `found` gives as soon as that is something; fail where it is nothing for `limit_s` seconds.
+
+    It is asked every `pause_s` seconds: a server on SQLite that is asked ten times a second has time for nothing else.
+    """
     deadline = time.monotonic() + limit_s
     while not (answer := found()):
         assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.1)
+        time.sleep(pause_s)
     return answer
 
 
@@ -60,9 +64,16 @@ def ask(url: str, kind: str, **filters: Any) -> list[dict[str, Any]]:
     """Return what Prefect's API finds of a kind."""
     body = json.dumps(filters or {}).encode()
     request = urllib.request.Request(f"{url}/{kind}/filter", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=300) as answer:
-        found: list[dict[str, Any]] = json.load(answer)
-    return found
+    for left in reversed(range(10)):
+        try:
+            with urllib.request.urlopen(request, timeout=300) as answer:
+                found: list[dict[str, Any]] = json.load(answer)
+                return found
+        except urllib.error.HTTPError as error:
+            if error.code != 500 or left == 0:  # "database is locked", on a busy machine
+                raise
+        time.sleep(5)
+    return []
 
 
 def runs_into(url: str, out: Path) -> list[dict[str, Any]]:

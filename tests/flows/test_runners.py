@@ -140,7 +140,7 @@ def test_a_worker_that_dies_leaves_its_shard_to_another(runs: Runs, runner: str)
     runs.run(out=plain)
     command = runs.command(engine="prefect", runner=runner, workers=2)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        until(lambda: list((runs.out / "manifest").glob("part-*")) or process.poll() is not None, 900, "a shard")
+        until(lambda: list((runs.out / "manifest").glob("part-*")) or process.poll() is not None, 900, "a shard", 0.05)
         assert process.poll() is None, process.communicate()
         victim = until(lambda: workers_of(psutil.Process(process.pid), runner), 300, "a worker at work")[0]
         os.kill(victim.pid, signal.SIGKILL)
