@@ -45,6 +45,8 @@ class Batches:
         aspect that needs no new run of the encoder.
         """
         self.window = window
+        self.captions = CAPTIONS_PER_PHOTO
+        """C: fewer where photos have one caption, which would only be repeated."""
         self.maps = [cache.version(name) for name in versions]
         self.flips = [cache.flipped(name) for name in versions]
         self.examples = cache.examples
@@ -87,9 +89,9 @@ class Batches:
         if not captions:
             version, captions = 0, list(range(len(self.ids[photo])))
         chosen = list(random.permutation(captions))
-        while len(chosen) < CAPTIONS_PER_PHOTO:
+        while len(chosen) < self.captions:
             chosen.append(int(random.choice(captions)))
-        return self.maps[version][photo], [self.ids[photo][number] for number in chosen[:CAPTIONS_PER_PHOTO]]
+        return self.maps[version][photo], [self.ids[photo][number] for number in chosen[: self.captions]]
 
 
 def _framed(tokenizer: Tokenizer, caption: str, longest: int) -> list[int]:

@@ -21,14 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from captioner.bundle import Bundle, load_bundle
 from captioner.dataset import Data, Example
 from captioner.decoding import search_captions
 from captioner.errors import DataError
 from captioner.metrics import all_scores, ptb_like
-from captioner.models import TransformerCaptioner
 from captioner.soup import mix
 from captioner.tokenizer import SPECIAL, Tokenizer, split_words
 from captioner.train import Trainer
@@ -163,18 +162,25 @@ def teach(
             versions=course.versions,
             peak_rate=course.rate,
             encoder_rate=0.0,
-            fixed_blocks=len(bundle.encoder.network.blocks),
+            fixed_blocks=_all_blocks(bundle),
             tune_share=1.0,
             warm_up_steps=max(1, course.steps // 10),
             average_keep=0.97,
             seed=course.seed,
         )
         trainer = Trainer(settings, Data(train=list(train)), copy.deepcopy(bundle))
+        trainer.train.captions = max(len(one.captions) for one in train)
         for _ in range(course.steps):
             trainer.train_step()
             advance(1)
     tuned = replace(bundle, model=trainer.average.model.eval())
     return bundle, tuned, new_words
+
+
+def _all_blocks(bundle: Bundle) -> int | None:
+    """Return how many blocks the encoder has, so that all of it is computed once; None where it has no such cut."""
+    blocks = getattr(getattr(bundle.encoder, "network", None), "blocks", None)
+    return None if blocks is None else len(blocks)
 
 
 def _with_words(bundle: Bundle, train: Sequence[Example]) -> tuple[Bundle, tuple[str, ...]]:
@@ -189,14 +195,19 @@ def _with_words(bundle: Bundle, train: Sequence[Example]) -> tuple[Bundle, tuple
     if not new:
         return bundle, ()
     tokenizer = Tokenizer([*bundle.tokenizer.words[len(SPECIAL) :], *new])
-    model = TransformerCaptioner(replace(bundle.model.config, vocabulary=len(tokenizer)))
-    state = dict(bundle.model.state_dict())
-    vectors, bias = state["words.weight"], state["bias_out"]
-    state["words.weight"] = torch.cat([vectors, vectors.mean(0, keepdim=True).repeat(len(new), 1)])  # (V, W)
-    state["bias_out"] = torch.cat([bias, bias.min().repeat(len(new))])  # (V,)
-    model.load_state_dict(state)
-    nn.Module.requires_grad_(model.eval(), requires_grad=False)
+    config = bundle.model.config
+    model = type(bundle.model)(replace(config, vocabulary=len(tokenizer)))
+    old = bundle.model.state_dict()
+    grown = {name: one for name, one in model.state_dict().items() if one.shape != old[name].shape}  # (V, ...)
+    model.load_state_dict(old | {name: _grown(old[name], len(new)) for name in grown})
+    model.eval().requires_grad_(requires_grad=False)
     return replace(bundle, model=model, tokenizer=tokenizer), new
+
+
+def _grown(rows: Tensor, count: int) -> Tensor:
+    """Return a tensor with a row a word, (V, ...), with `count` rows more: the mean, of biases (V,) the least."""
+    more = rows.min() if rows.dim() == 1 else rows.mean(0, keepdim=True)
+    return torch.cat([rows, more.expand(count, *rows.shape[1:])])
 
 
 @torch.inference_mode()

@@ -122,6 +122,25 @@ def export(out: str, **told: Any) -> None:
     sys.exit(commands.export(Export(folder_at(out), **told)))
 
 
+@narrate.command(short_help="Learn from the reviewers of OUT: words, terms, and the captioner itself.")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--captioner", default="narrator-lite", show_default=True, help="Name or folder of the captioner to teach."
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Photos with captions, in Flickr8k's layout: a captioner "
+              "that describes their dev photos worse is not used.")  # fmt: skip
+@click.option("--undo", is_flag=True, help="Take the captioner that was learned last back.")
+def learn(out: Path, captioner: str, data: Path | None, undo: bool) -> None:
+    """Learn from the reviewers of OUT; what is learned is in OUT/learned.
+
+    The captioner learns in minutes where some hundred photos were reviewed, and is used from the next run on where it
+    passes: reviewers have less to change in photos that it did not learn from. The old one is kept.
+    """
+    from flows import commands
+
+    sys.exit(commands.unlearn(out) if undo else commands.learn(out, captioner, data))
+
+
 @narrate.command(short_help="Check every row, hash and clip in OUT.")
 @click.argument("out")
 @click.option("--photos", is_flag=True, help="Read every photo again too, and compare it with its hash.")

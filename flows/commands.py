@@ -100,6 +100,26 @@ def export(told: "Export") -> int:
     return int(tally.faults > 0)
 
 
+def learn(out: Path, captioner: str, data: Path | None) -> int:
+    """Learn from reviewers, print what came of it, and return the exit status."""
+    from flows import learn as learning
+
+    with counting(learning.COURSE.steps, "learning") as advance:
+        found, lesson = learning.teach(out, captioner, data, advance)
+    for line in learning.told(out, found, lesson):
+        click.echo(line)
+    return 0
+
+
+def unlearn(out: Path) -> int:
+    """Take the captioner that was learned last back, say which one is in use now, and return the exit status."""
+    from flows.learned import undo
+
+    now = undo(out)
+    click.echo(f"The next run uses {paths.learned_folder(out) / now if now else 'the captioner that it names'}")
+    return 0
+
+
 def print_rows(out: Folder) -> None:
     """Print the manifest's first rows as a table of photo, alt text and length."""
     from rich.console import Console as RichConsole

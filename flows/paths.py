@@ -12,6 +12,9 @@ LONGEST_NAME_BYTES = 255
 STATE = ".narrate"
 """The folder of what a run keeps for itself."""
 
+LEARNED = "learned"
+"""The folder of what was learned from reviewers."""
+
 REPLACED = "replaced-"
 """How the names begin of old clips in the folder of state, kept until the rows of the new ones are committed."""
 
@@ -80,6 +83,11 @@ def report_path(out: Folder) -> Folder:
 def reviews_path(out: Folder) -> Folder:
     """Return the file of people's decisions, one line each."""
     return out / "reviews.jsonl"
+
+
+def learned_folder(out: Folder) -> Folder:
+    """Return the folder of what was learned from reviewers: lexicon, terms, captioners."""
+    return out / LEARNED
 
 
 def thumbnail_path(sha256: str) -> str:

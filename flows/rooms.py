@@ -13,6 +13,7 @@ from captioner.weights import Description, describe
 from flows import paths
 from flows.digests import Digests
 from flows.job import Job
+from flows.learned import captioner_of
 from flows.reviews import Reviews
 from speech.encoding import Delivery
 from speech.errors import SpeechError
@@ -37,7 +38,8 @@ class Rooms:
     def __init__(self, job: Job) -> None:
         """Find the captioner and the voice by name; raises CaptionerError or SpeechError where there is none."""
         self.job = job
-        self.captioner_info = describe(job.captioner)
+        self.captioner_name = captioner_of(job.out, job.captioner)
+        self.captioner_info = describe(self.captioner_name)
         self.least = _least(job, self.captioner_info)
         self.voice = resolve_voice(job.voice, job.speaker, job.language, job.accept_licence, job.quality)
         self.delivery = _delivery(job)
@@ -74,7 +76,7 @@ class Rooms:
         """The captioner, loaded."""
         from captioner.captioning import Captioner
 
-        return Captioner.load(self.job.captioner, device=self.device)
+        return Captioner.load(self.captioner_name, device=self.device)
 
     @cached_property
     def speaker(self) -> "Speaker":

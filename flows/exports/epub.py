@@ -30,7 +30,7 @@ CONTAINER = """<?xml version="1.0" encoding="utf-8"?>
 """
 STYLE = """body { font-family: sans-serif; margin: 1em; }
 figure { margin: 0 0 2em 0; padding: .25em; page-break-inside: avoid; break-inside: avoid; }
-img { max-width: 100%; max-height: 80vh; }
+img { max-width: 100%; max-height: 80vh; width: auto; height: auto; }
 figcaption { margin-top: .5em; }
 .-epub-media-overlay-active { background-color: #ffe9a8; color: #000; }
 """
