@@ -98,8 +98,9 @@ class FarStages(Stages):
 
     def _take_over(self, work: Work, made: Work) -> None:
         for name in FROM_WORKER:
-            if name != "photo" or work.photo is None:
-                setattr(work, name, getattr(made, name))
+            value = getattr(made, name)
+            if value and (name != "photo" or work.photo is None):  # a caption that a row has was never sent
+                setattr(work, name, value)
         work.seconds |= made.seconds
         if work.clip is not None:
             work.clip = replace(work.clip, path=paths.state_folder(self.rooms.job.out) / work.clip.path.name)  # type: ignore[arg-type]
