@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from captioner.decoding import Search
-from captioner.encoder_kinds import ENCODERS
+from captioner.encoder_kinds import encoder_kind
 from captioner.encoders import PhotoEncoder
 from captioner.errors import ModelError
 from captioner.models import MODELS, CaptionNetwork
@@ -87,8 +87,8 @@ def load_bundle(folder: Path) -> Bundle:
     config = read_config(folder)
     check_files(folder, config)
     try:
-        encoder_settings, encoder_kind = ENCODERS[config["encoder"].pop("kind", "efficientnet")]
-        encoder = encoder_kind(encoder_settings(**config["encoder"]))
+        encoder_settings, encoder_class = encoder_kind(config["encoder"].pop("kind", "efficientnet"))
+        encoder = encoder_class(encoder_settings(**config["encoder"]))
         settings, kind = MODELS[config["model"].pop("kind")]
         model = kind(settings(**config["model"]))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -46,6 +46,7 @@ def is_same(runs: Runs, plain: Path) -> bool:
     return clips and settled_rows(runs.out) == settled_rows(plain)
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_of_two_processes_gives_the_rows_and_clips_of_one_process(
     runs: Runs, prefect_server: str, dask_cluster: Any
 ):
@@ -89,7 +90,7 @@ def test_a_dask_cluster_of_two_processes_gives_the_rows_and_clips_of_one_process
     [
         (
             {"engine": "none"},
-            "--runner dask: the workers of a cluster are called by way of Prefect",
+            "--runner dask: the workers of a cluster are called by Prefect",
         ),
         ({"engine": "prefect", "address": "tcp://127.0.0.1:9"}, "--address tcp://127.0.0.1:9: the dask cluster cannot"),
     ],
