@@ -258,7 +258,7 @@ def read_file(path: Folder) -> bytes | None:
         with told(str(path)):
             data: bytes = path.read_bytes() if isinstance(path, Path) else path.fs.cat_file(path.path)
             return data
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

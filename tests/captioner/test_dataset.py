@@ -11,7 +11,7 @@ import pytest
 from make_tiny_captioner import tiny_bundle
 from PIL import Image
 
-from captioner import train
+from captioner import beginnings
 from captioner.dataset import assert_apart, find_data, read_coco, read_kaggle, read_karpathy, read_token_file
 from captioner.errors import DataError
 from captioner.tokenizer import SPECIAL
@@ -301,9 +301,10 @@ def test_a_caption_without_a_word_is_named(tmp_path: Path, name: str, content: s
 def test_a_captioner_learns_no_word_of_a_dev_caption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     put_shard(tmp_path, "train", ["a.jpg"], ["a.jpg\tA dog runs ."])
     put_shard(tmp_path, "dev", ["b.jpg"], ["b.jpg\tA zebra runs ."])
-    monkeypatch.setattr(train, "load_imagenet", lambda _: tiny_bundle().encoder)  # its weights are a package of its own
+    # The usual encoder's weights are a package of its own.
+    monkeypatch.setattr(beginnings, "load_imagenet", lambda _: tiny_bundle().encoder)
 
-    bundle = train.new_bundle(find_data(tmp_path), Settings(tmp_path, tmp_path / "out", min_count=1))
+    bundle = beginnings.new_bundle(find_data(tmp_path), Settings(tmp_path, tmp_path / "out", min_count=1))
 
     assert bundle.tokenizer.words == (*SPECIAL, "a", "dog", "runs")
     assert bundle.model.config.vocabulary == len(bundle.tokenizer)
