@@ -25,19 +25,22 @@ def same(runs: Runs, other: Path) -> bool:
     )
 
 
-def test_the_default_engine_gives_the_same_rows_and_clips_as_none_and_is_quiet(runs: Runs, home_of_its_own: Path):
+def test_the_default_engine_gives_the_same_rows_and_clips_as_none_and_is_quiet(runs: Runs, tmp_path: Path):
     make_photos(runs.photos, 3)
     plain = runs.out.with_name("plain")
     runs.run(out=plain)
 
-    result = runs.spawn(engine="prefect")
+    home = tmp_path / "home"
+    home.mkdir()
+
+    result = runs.spawn(engine="prefect", environment={"HOME": str(home)})
 
     assert result.returncode == 0, result.stderr
     assert result.stderr.splitlines() == ["Narrating 3 photos; loading the captioner and the voice ..."]
     assert same(runs, plain)
     (account,) = (json.loads(path.read_text()) for path in (runs.out / "runs").iterdir())
     assert account["orchestration"] == "prefect, temporary server"
-    assert not (home_of_its_own / ".prefect").exists()
+    assert not (home / ".prefect").exists()
 
 
 def test_a_temporary_server_ends_with_the_process_that_started_it():
