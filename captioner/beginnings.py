@@ -125,4 +125,5 @@ def _value(option: Field[Any], text: str, tokenizer: Tokenizer) -> Any:
         parts = [tokenizer.encode(part)[0] for part in parts]
     if isinstance(option.default, tuple):
         return tuple(parts)
-    return type(option.default)(parts[0])
+    kind: Any = type(option.default)
+    return kind(parts[0])

@@ -130,7 +130,8 @@ class Coca(WordNetwork, ContrastiveNetwork):
         said = word_loss(self, hidden, tokens, smoothing)
         texts = unit(self.text_out(summaries)).reshape(photos, captions, -1)  # (B, C, E)
         compared = contrast(unit(self.photo_out(vectors)), texts, self.scale)
-        return self.config.caption_weight * said + self.config.contrastive_weight * compared
+        loss: Tensor = self.config.caption_weight * said + self.config.contrastive_weight * compared
+        return loss
 
     @property
     def scale(self) -> Tensor:

@@ -176,7 +176,8 @@ class Fusion(WordNetwork, ContrastiveNetwork):
         """Return what is left as it is once the Flamingo way has learned its language."""
         if self.config.way != "flamingo":
             return []
-        language = [self.words, self.norm_out, *(layer.frozen for layer in self.layers)]  # type: ignore[attr-defined]
+        layers = [cast("nn.Module", layer.frozen) for layer in self.layers]
+        language: list[nn.Module] = [self.words, self.norm_out, *layers]
         held = [parameter for part in language for parameter in part.parameters()]
         return [*held, self.positions, self.bias_out]
 
@@ -225,7 +226,8 @@ class Fusion(WordNetwork, ContrastiveNetwork):
             across = cast("Attention", crossing)
             seen = region_layer(seen + self.dropout(across(seen, *across.keys_values(words), there)))
             words = layer(words, there, layer.cross.keys_values(seen))
-        return words.reshape(photos, texts, length, -1)  # (B, C, T, W)
+        hidden: Tensor = words.reshape(photos, texts, length, -1)  # (B, C, T, W)
+        return hidden
 
     def loss(self, regions: Tensor, tokens: Tensor, smoothing: float) -> Tensor:
         """Return the sum of the objectives' losses for regions (B, L, D) and texts (B, C, T)."""

@@ -183,7 +183,8 @@ class ShowAttendTell(CaptionNetwork):
             self.baseline.lerp_(rewards.mean().to(self.baseline.dtype), 1 - BASELINE_KEEP)
         entropy = -(made.attention * made.attention.clamp_min(1e-9).log()).sum(-1)  # (B, C, T)
         rewarded = self.config.reward * gained[..., None] * made.drawn + self.config.entropy * entropy  # (B, C, T)
-        return -(rewarded * said).sum() / said.sum()
+        loss: Tensor = -(rewarded * said).sum() / said.sum()
+        return loss
 
     def attend(self, regions: Tensor, tokens: Tensor) -> Tensor:
         """Give where the network looks as it finds the word after each token of (B, T): (B, T, L), sums 1."""
