@@ -1,13 +1,13 @@
 """Where the built-in voice's time goes, and what the vocoder costs in each layout, precision and size.
 
-    python -P benchmarks/voice_speed.py CAPTIONS.tsv [--count 100]
+    python -P benchmarks/voice_speed.py CAPTIONS.tsv [--count 100] [--parts 16]
 
 With -P, for speech.py beside this file has the name of the room.
 
 The table has a header and a column `text`. First the whole way as a run goes it, from text to a checked, mastered and
-written mp3 on every core, models warm: sound seconds a second of wall time. Then every part on one thread, in
-processor seconds a second of sound, for a machine that is shared spoils any other clock. `V1` is the vocoder of
-`--quality best`. Appends to voice_speed.csv beside this file.
+written mp3 on every core, models warm: sound seconds a second of wall time. Then every part on one thread over the
+first captions, in processor seconds a second of sound, for a machine that is shared spoils any other clock. `V1` is the
+vocoder of `--quality best`. Appends to voice_speed.csv beside this file.
 """
 
 import argparse
@@ -36,8 +36,10 @@ TABLE = Path(__file__).with_suffix(".csv")
 CPU = torch.device("cpu")
 BATCH = 8
 """Texts that a run hands to the voice at once."""
-Part = tuple[str, str, str, float, float | None]
-"""What was done, in which layout and precision, in how many processor and, where it says so, wall seconds."""
+Part = tuple[str, str, str, float]
+"""What was done, in which layout and precision, in how many processor seconds."""
+Row = tuple[str, str, str, float, float | None, int, float]
+"""A part, the wall seconds where they count, how many captions, and how many seconds of sound."""
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
@@ -69,12 +71,14 @@ def main() -> None:
     """Measure and append to the table."""
     parser = argparse.ArgumentParser(description="Where the built-in voice's time goes.")
     parser.add_argument("captions", type=Path, help="tab-separated, with a header and a column text")
-    parser.add_argument("--count", type=int, default=100, help="captions to speak")
+    parser.add_argument("--count", type=int, default=100, help="captions of the whole way")
+    parser.add_argument("--parts", type=int, default=16, help="captions of each part, and of the best quality")
     options = parser.parse_args()
     with options.captions.open(encoding="utf-8", newline="") as lines:
         texts = [row["text"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)][: options.count]
     voice = resolve_voice("narrator")
-    rows = [whole(texts, quality) for quality in ("fast", "best")]
+    write([whole(texts, "fast"), whole(texts[: options.parts], "best")])
+    texts = texts[: options.parts]
     torch.set_num_threads(1)
     config = read_config(voice.folder)
     model, characters = acoustic.build(config["acoustic"])
@@ -85,34 +89,36 @@ def main() -> None:
     acoustic.predict_mels(model, tokens[:1])
     mels, predicting = timed(lambda: [acoustic.predict_mels(model, [one])[0] for one in tokens])
     waves: list[Waveform] = []
-    rows += [("phonemes", "", "", spelling, None), ("acoustic model", "", "", predicting, None)]
+    parts = [("phonemes", "", "", spelling), ("acoustic model", "", "", predicting)]
     for size, layout, precision, speak in vocoders(config["vocoder"], voice.folder / VOCODER):
         speak(mels[0])
         sounds, spent = timed(lambda speak=speak: [speak(mel) for mel in mels])
-        rows.append((f"vocoder {size}", layout, str(precision).removeprefix("torch."), spent, None))
+        parts.append((f"vocoder {size}", layout, str(precision).removeprefix("torch."), spent))
         waves = waves or [Waveform(sound.numpy(), voice.sample_rate_hz) for sound in sounds]
-    rows += finishing(waves, tokens, texts, voice)
-    write(rows, len(texts), sum(wave.duration_s for wave in waves))
+    parts += finishing(waves, tokens, texts, voice)
+    audio_s = sum(wave.duration_s for wave in waves)
+    write([(*part, None, len(texts), audio_s) for part in parts])
 
 
-def whole(texts: list[str], quality: str) -> Part:
+def whole(texts: list[str], quality: str) -> Row:
     """Return what it takes from texts to written clips on every core, speech and finishing side by side as in a run."""
     speaker = Speaker.load(resolve_voice("narrator", quality=quality))
     speaker.speak(texts)  # the processor's library makes its code for every width
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as finisher:
 
-        def finish(number: int, spoken: object) -> None:
+        def finish(number: int, spoken: Any) -> float:
             if isinstance(spoken, SpeechError):
                 raise spoken
-            speaker.finish(spoken, Path(folder) / f"{number}.mp3", texts[number], Delivery())
+            return speaker.finish(spoken, Path(folder) / f"{number}.mp3", texts[number], Delivery()).duration_s
 
-        began, cpu_began, waiting = time.perf_counter(), time.process_time(), []
+        began, cpu_began, waiting, audio_s = time.perf_counter(), time.process_time(), [], 0.0
         for start in range(0, len(texts), BATCH):
             spoken = speaker.speak(texts[start : start + BATCH])
             waiting += [finisher.submit(finish, start + k, one) for k, one in enumerate(spoken)]
         for one in waiting:
-            one.result()
-        return (f"whole way, {quality}", "", "", time.process_time() - cpu_began, time.perf_counter() - began)
+            audio_s += one.result()
+        cpu_s, wall_s = time.process_time() - cpu_began, time.perf_counter() - began
+        return (f"whole way, {quality}", "", "", cpu_s, wall_s, len(texts), audio_s)
 
 
 def vocoders(
@@ -154,13 +160,13 @@ def finishing(waves: list[Waveform], tokens: list[list[int]], texts: list[str], 
 
         _, encoding = timed(encode)
     return [
-        ("checks", "", "", checking, None),
-        ("mastering", "", "", levelling, None),
-        ("encoding and writing", "", "", encoding, None),
+        ("checks", "", "", checking),
+        ("mastering", "", "", levelling),
+        ("encoding and writing", "", "", encoding),
     ]
 
 
-def write(rows: list[Part], texts: int, audio_s: float) -> None:
+def write(rows: list[Row]) -> None:
     """Append the rows to the table and print them."""
     fresh = not TABLE.exists()
     with TABLE.open("a", newline="", encoding="utf-8") as stream:
@@ -178,11 +184,11 @@ def write(rows: list[Part], texts: int, audio_s: float) -> None:
                     "times_real_time",
                 ]
             )
-        for part, layout, precision, spent, wall_s in rows:
+        for part, layout, precision, spent, wall_s, texts, audio_s in rows:
             pace = None if wall_s is None else round(audio_s / wall_s, 2)
             figures = [part, layout, precision, texts, round(audio_s, 1), round(spent / audio_s, 4), pace]
             writer.writerow([datetime.now(UTC).date().isoformat(), *figures])
-            print(*figures)
+            print(*figures, flush=True)
 
 
 if __name__ == "__main__":
