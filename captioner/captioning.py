@@ -7,8 +7,8 @@ half-precision features, and decoded in float32.
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +18,19 @@ from captioner.bundle import Bundle, load_bundle, make_search, search_settings
 from captioner.confidence import load_calibration, with_doubt
 from captioner.decoding import Said, search_captions
 from captioner.errors import ModelError, OutOfMemoryError
+from captioner.public import is_public, prompt_for
 from captioner.records import Alternative, Caption, Features, Photo
 from captioner.second_look import look_again
 from captioner.signals import caption_signals, picture_signals
+from captioner.together import Together, describe_together
 from captioner.tokenizer import END, PADDING, START
 from captioner.weights import Description, describe
+
+if TYPE_CHECKING:
+    from captioner.hugging_face import PublicCaptioner
+
+AnyCaptioner: TypeAlias = "Captioner | PublicCaptioner | Together"
+"""What has a name, a digest, `encode` and `decode`."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -132,6 +140,52 @@ class Captioner:
         seen = self.encoder.look(looked[0], regions[0])  # (T, G * G)
         scaled = (seen / seen.amax(-1, keepdim=True) * 255).round().to("cpu", torch.uint8).numpy()  # (T, L)
         return tuple(one.tobytes() for one in scaled)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which captioner is wanted, as the command line names it."""
+
+    name: str
+    """One of ours by name or folder, or one of other people's (captioner.public)."""
+    also: str = ""
+    """A second one that says its words too."""
+    prompt: str = ""
+    """What other people's are asked, where they take it."""
+    trust_remote_code: bool = False
+    """Whether code that lies beside other people's weights may run."""
+
+    def describe(self) -> Description:
+        """Say what it is without loading it; raise ModelError where it is not there."""
+        first = describe(self.name, self.prompt)
+        if not self.also:
+            return first
+        return describe_together(first, describe(self.also, prompt_for(self.also, self.prompt)))
+
+    def load(self, device: str = "cpu") -> AnyCaptioner:
+        """Load it; raise ModelError where that fails."""
+        first = load_captioner(self.name, device, prompt=self.prompt, trust_remote_code=self.trust_remote_code)
+        if not self.also:
+            return first
+        prompt = prompt_for(self.also, self.prompt)
+        second = load_captioner(self.also, device, prompt=prompt, trust_remote_code=self.trust_remote_code)
+        return Together(first, second, self.describe())
+
+
+def load_captioner(
+    name: str, device: str = "cpu", *, prompt: str = "", trust_remote_code: bool = False
+) -> AnyCaptioner:
+    """Load any captioner by its name or folder: one of ours, or one of other people's (captioner.public).
+
+    Raises ModelError where it is not there, or a prompt is given to one that takes none.
+    """
+    if is_public(name):
+        from captioner.hugging_face import PublicCaptioner
+
+        return PublicCaptioner.load(name, device, prompt=prompt, trust_remote_code=trust_remote_code)
+    if prompt:
+        raise ModelError("this captioner takes no prompt", name, "leave --prompt away")
+    return Captioner.load(name, device)
 
 
 def _digest_with(digest: str, settings: Mapping[str, Any]) -> str:

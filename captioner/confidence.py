@@ -125,11 +125,15 @@ def load_calibration(path: Path, captioner: str) -> Calibration | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT or content["captioner"] != captioner:
             return None
-        lines: dict[str, Any] = {name: Line(**line) if line else None for name, line in content.pop("lines").items()}
+        lines: dict[str, Any] = {name: line and _read_line(line) for name, line in content.pop("lines").items()}
         del content["format"]
         return Calibration(**content, **lines)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"not a calibration ({error})", str(path), "fit it again: narrate calibrate") from error
+
+
+def _read_line(content: Mapping[str, Any]) -> Line:
+    return Line(**{**content, "pooled": tuple(content["pooled"])})
 
 
 def calibration_json(calibration: Calibration) -> bytes:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from flows.stopping import EXIT_STATUS
 from flows.storage import Folder
 
 if TYPE_CHECKING:
+    from captioner.captioning import Wanted
     from flows.exports.settings import Export
 
 SHOWN_ROWS = 30
@@ -70,6 +72,24 @@ def dry_run(job: Job) -> int:
     basis = "by this folder's last run" if expected.measured else "by what two cores take"
     click.echo(f"This run would narrate {photos} photos in about {duration(expected.seconds)} ({basis})")
     click.echo(f"and write about {size(expected.written_bytes)} to {job.out}. Nothing was written.")
+    return 0
+
+
+def calibrate(wanted: "Wanted", photos: Path, device: str, sheet: Path | None) -> int:
+    """Calibrate a captioner on captioned photos, print what was measured and return the exit status."""
+    from captioner.calibrating import calibrate as calibrate_on
+    from captioner.calibrating import photos_to_calibrate_on
+    from flows.devices import choose_device
+
+    wanted.describe()
+    examples = photos_to_calibrate_on(photos)
+    with ExitStack() as stack:
+        told = calibrate_on(
+            wanted, examples, choose_device(device), sheet,
+            lambda count: stack.enter_context(counting(count, "captioning")),
+        )  # fmt: skip
+    click.echo(told)
+    click.echo(f"\nWritten to {wanted.describe().calibration}; rows are described again by the next run.")
     return 0
 
 
