@@ -68,7 +68,7 @@ def test_a_run_whose_machine_dies_is_crashed_and_the_next_one_finishes_the_folde
             until(
                 lambda: first["id"] in [run["id"] for run in ended("CRASHED")], 900, "the killed run is marked Crashed"
             )
-            watch.note(f"the killed run is Crashed; {len(ended('CANCELLED'))} nights were turned away meanwhile")
+            watch.note(f"the killed run is Crashed; nights turned away meanwhile: {len(ended('CANCELLED'))}")
             (done, *_) = until(lambda: ended("COMPLETED"), 1800, "a later run ends")
             watch.note(f"the next night is Completed: {done['state']['message']}")
 
