@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flows import paths
-from flows.console import Console, counting, duration, size
+from flows.console import Console, amount, counting, duration, size
 from flows.job import Job
 from flows.records import Summary
 from flows.report import count_line, has_failed, reason_line
@@ -55,7 +55,7 @@ def print_outcome(summary: Summary) -> None:
         click.echo(f"Gone: {summary.missing} rows have a photo that is no longer there; they and their clips are kept")
     if summary.spoken:
         pace = summary.counts.committed / max(summary.wall_s, 1e-3)
-        made = f"{summary.spoken} clips, {duration(summary.audio_s)} of speech"
+        made = f"{amount(summary.spoken, 'clip')}, {duration(summary.audio_s)} of speech"
         click.echo(f"Made: {made}, in {duration(summary.wall_s)} ({pace:.1f} photos/s)")
     click.echo(count_line(summary.counts))
 
@@ -66,11 +66,11 @@ def dry_run(job: Job) -> int:
 
     amounts, expected = runs.dry_run(job)
     photos = min(amounts.to_do, job.limit or amounts.to_do)
-    click.echo(f"{amounts.found} photos found: {amounts.taken_over} stand from before, {amounts.to_do} to do")
+    click.echo(f"{amount(amounts.found, 'photo')} found: {amounts.taken_over} stand from before, {amounts.to_do} to do")
     if amounts.gone:
         click.echo(f"{amounts.gone} rows have a photo that is no longer there; they would be kept and marked")
     basis = "by this folder's last run" if expected.measured else "by what two cores take"
-    click.echo(f"This run would narrate {photos} photos in about {duration(expected.seconds)} ({basis})")
+    click.echo(f"This run would narrate {amount(photos, 'photo')} in about {duration(expected.seconds)} ({basis})")
     click.echo(f"and write about {size(expected.written_bytes)} to {job.out}. Nothing was written.")
     return 0
 

@@ -229,7 +229,7 @@ def test_a_failed_night_is_told_to_whoever_was_named(runs: Runs, tmp_path: Path)
 
     assert told["subject"] == "narrate: Failed"
     assert "list.txt 20" in told["text"]
-    counts = "1 photos: 0 described, 0 taken over from before, 0 refused, 1 failed"
+    counts = "1 photo: 0 described, 0 taken over from before, 0 refused, 1 failed"
     assert f"{counts}; more than 1% failed (1 vanished)\n{url.removesuffix('/api')}/runs/flow-run/" in told["text"]
     assert "Traceback" not in (tmp_path / "worker" / "log").read_text()
 
