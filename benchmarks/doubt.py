@@ -21,8 +21,11 @@ from captioner.photos import open_photo
 from captioner.records import Caption, Features, Photo
 from captioner.second_look import look_again
 from captioner.signals import caption_signals, picture_signals
+from captioner.tokenizer import START
 
 Made = TypeVar("Made")
+LOOKED = "of these: where the model looked, in the second look"
+"""It was there before doubt, in a pass of its own."""
 
 
 class Clock:
@@ -43,12 +46,20 @@ class Clock:
         return made
 
 
+@torch.inference_mode()
+def look(captioner: Captioner, features: Features, caption: Caption) -> None:
+    """Find where the model looked at each word, which rows have whether there is a confidence or not."""
+    tokens = torch.tensor([[START, *captioner.tokenizer.encode(caption.text)]])
+    captioner.model.watch(torch.from_numpy(features.regions[None]).float(), tokens)
+
+
 def judge(captioner: Captioner, features: Features, caption: Caption) -> None:
     """Look again at one caption, and weigh what was seen, as the captioner does."""
     tokens = captioner.tokenizer.encode(caption.text)
     words = [captioner.tokenizer.words[token] for token in tokens]
     regions = torch.from_numpy(features.regions[None]).float()  # (1, L, D)
-    signals = caption_signals(caption, words, look_again(captioner.model, regions, tokens)) | features.picture
+    openness, _ = look_again(captioner.model, regions, tokens)
+    signals = caption_signals(caption, words, openness) | features.picture
     if captioner.calibration is not None:
         captioner.calibration.doubt(signals, features.pooled, features.regions)
 
@@ -62,6 +73,7 @@ def measure(captioner: Captioner, files: list[Path], clock: Clock) -> None:
     captions = clock.time("decode, with the second look and the verdict", lambda: captioner.decode(features))
     clock.time("of these: numbers about the pixels", lambda: [picture_signals(one.pixels) for one in photos])
     pairs = list(zip(features, captions, strict=True))
+    clock.time(LOOKED, lambda: [look(captioner, *pair) for pair in pairs])
     clock.time("of these: second look and verdict", lambda: [judge(captioner, *pair) for pair in pairs])
 
 
@@ -86,13 +98,13 @@ def main() -> None:
     for times in (clock.wall, clock.busy):
         parts = {part: 1000 * seconds / len(files) for part, seconds in times.items()}
         parts["all, from file to caption"] = sum(ms for part, ms in parts.items() if not part.startswith("of these"))
-        doubt = sum(ms for part, ms in parts.items() if part.startswith("of these"))
+        doubt = sum(ms for part, ms in parts.items() if part.startswith("of these")) - 2 * parts[LOOKED]
         caption = parts["all, from file to caption"] - parts["open"] - doubt
         parts |= {"doubt": doubt, "caption without it": caption, "doubt as a share of that, %": 100 * doubt / caption}
         rows.append({part: round(value, 2) for part, value in parts.items()})
     table = [{"part": part, "wall_ms": rows[0][part], "cpu_ms": rows[1][part]} for part in rows[0]]
     for row in table:
-        print(f"{row['part']:48} {row['wall_ms']:8.2f} {row['cpu_ms']:8.2f}")
+        print(f"{row['part']:54} {row['wall_ms']:8.2f} {row['cpu_ms']:8.2f}")
     if options.csv:
         with options.csv.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["part", "wall_ms", "cpu_ms"])

@@ -39,8 +39,8 @@ WHERE_PHOTO_IS_NEEDED = ("openness", "mean_logprob")
 """The same of a captioner that says nothing without a photo."""
 WHERE_TWO_SPEAK = ("surer", "both_agree", "openness")
 """The same of two captioners (captioner.together)."""
-DECAY, PICTURE_DECAY, TEXT_DECAY = 10.0, 10.0, 1000.0
-"""Penalties on the weights of the three lines."""
+DECAY, PICTURE_DECAY, PIXELS_DECAY, TEXT_DECAY = 10.0, 10.0, 1.0, 1000.0
+"""Penalties on the weights of the lines."""
 FOLDS = 10
 """Parts of the fitted half that take turns at being left out."""
 DRAWN: dict[Purpose, dict[str, int]] = {
@@ -209,11 +209,11 @@ def judge_by(examples: Sequence[Example]) -> Judge:
 
 
 def fit(found: Findings, digest: str) -> Calibration:
-    """Fit the three lines for the captioner whose weights have this digest."""
+    """Fit the lines for the captioner whose weights have this digest."""
     photos = found.photos.those(found.fitted)
     right, curve = fit_right(photos, found.right[found.fitted])
-    text = fit_text(found, photos)
-    return Calibration(digest, right, curve, fit_picture(found, photos), text, TEXT_REGIONS)
+    pixels, text = fit_pixels(found, photos), fit_text(found, photos)
+    return Calibration(digest, right, curve, fit_picture(found, photos) or pixels, text, pixels, TEXT_REGIONS)
 
 
 def fit_right(seen: Seen, right: Flags) -> tuple[Line, tuple[tuple[float, float], ...]]:
@@ -251,19 +251,29 @@ def left_out_scores(inputs: Numbers, right: Flags) -> Numbers:
     return scores
 
 
-def fit_picture(found: Findings, photos: Seen) -> Line:
-    """Fit the line that tells photos from blanks, noise, screens and pages.
+def fit_picture(found: Findings, photos: Seen) -> Line | None:
+    """Fit the line that tells photos from blanks, noise, screens and pages by the encoder's features.
 
-    By the encoder's features where the captioner shows them, else by the numbers about the pixels.
+    None where the captioner does not show them.
     """
+    if not photos.pooled[0].size:
+        return None
     some = [photos, *found.drawn["fit"].values()]
-    is_photo = np.concatenate([np.full(len(one.captions), number == 0) for number, one in enumerate(some)])
-    if photos.pooled[0].size:
-        pooled = np.concatenate([np.stack(one.pooled) for one in some]).astype(np.float64)  # (N, D)
-        weights, bias = fit_logistic(pooled, is_photo, PICTURE_DECAY, balanced=True)
-        return Line({}, bias, tuple(weights.tolist()))
+    pooled = np.concatenate([np.stack(one.pooled) for one in some]).astype(np.float64)  # (N, D)
+    weights, bias = fit_logistic(pooled, _is_photo(some), PICTURE_DECAY, balanced=True)
+    return Line({}, bias, tuple(weights.tolist()))
+
+
+def fit_pixels(found: Findings, photos: Seen) -> Line:
+    """Fit the line that tells the same by the numbers about the pixels, whatever the captioner."""
+    some = [photos, *found.drawn["fit"].values()]
     inputs = np.concatenate([one.inputs(PICTURE) for one in some])
-    return _line(PICTURE, *fit_logistic(inputs, is_photo, PICTURE_DECAY, balanced=True))
+    return _line(PICTURE, *fit_logistic(inputs, _is_photo(some), PIXELS_DECAY, balanced=True))
+
+
+def _is_photo(some: Sequence[Seen]) -> Flags:
+    """Say of everything in `some`, photos first, whether it is a photo, (N,)."""
+    return np.concatenate([np.full(len(one.captions), number == 0) for number, one in enumerate(some)])
 
 
 def fit_text(found: Findings, photos: Seen) -> Line | None:

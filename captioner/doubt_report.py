@@ -37,6 +37,7 @@ def judged(found: Findings, calibration: Calibration) -> Calibration:
         },
         "auroc": {"confidence": auroc(confidence, right), "logprob": auroc(logprob, right)},
         "abstains": _abstains(found, calibration),
+        "abstains_by_pixels": _abstains(found, replace(calibration, picture=calibration.pixels)),
         "transfer": [[share, *_transfer(found, confidence, right, share)] for share in SHARES],
     }
     if calibration.text is not None:
@@ -122,15 +123,19 @@ def _picture_lines(figures: dict[str, Any]) -> list[str]:
         "photos": "held-out photos",
         "words on photos": "such photos with words laid over",
     }
-    lines = ["| pictures | no reliable description | contains text |", "| --- | --- | --- |"]
+    lines = [
+        "| pictures | no reliable description | by the pixels alone | contains text |",
+        "| --- | --- | --- | --- |",
+    ]
     text = figures.get("text", {})
     for kind, (some, count) in figures["abstains"].items():
-        shown = text.get("photos" if kind == "photo" else kind)
-        lines.append(f"| {names[kind]} | {some} of {count} | {f'{shown[0]} of {shown[1]}' if shown else ''} |")
+        shown, plain = text.get("photos" if kind == "photo" else kind), figures["abstains_by_pixels"][kind][0]
+        lettered = f"{shown[0]} of {shown[1]}" if shown else ""
+        lines.append(f"| {names[kind]} | {some} of {count} | {plain} of {count} | {lettered} |")
     if "words on photos" in text:
         hits, total = text["words on photos"]
         false, plain = text["photos"]
-        lines.append(f"| {names['words on photos']} | | {hits} of {total} |")
+        lines.append(f"| {names['words on photos']} | | | {hits} of {total} |")
         precision = hits / total / max(1e-9, hits / total + false / plain)
         measured = f"precision {precision:.2f}, recall {hits / total:.2f}"
         told = f"`contains-text`, as many photos with words laid over as without: {measured}."

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from captioner.captioning import in_batches
-from captioner.confidence import load_calibration, with_doubt
+from captioner.confidence import load_calibration, load_pixels, with_doubt
 from captioner.decoding import Search
 from captioner.errors import ModelError
-from captioner.public import describe_public
+from captioner.public import common_calibration, describe_public
 from captioner.records import Alternative, Caption, Features, Openness, Photo
 from captioner.signals import caption_signals, picture_signals
 
@@ -52,6 +52,7 @@ class PublicCaptioner:
         self.input_size_px = parts.side_px
         self.words, self.search = _search(search)
         self.calibration = load_calibration(description.calibration, self.weights_digest)
+        self.pixels = load_pixels(common_calibration())
         self.batch_photos = 1 if self.search.temperature > 0 else BATCH_PHOTOS
 
     @classmethod
@@ -149,7 +150,7 @@ class PublicCaptioner:
         caption = Caption(texts[0].text, texts[0].mean_logprob, self.digest, others)
         openness = said[0][1]
         signals = caption_signals(caption, [""] * max(0, len(openness.logprobs) - 1), openness)
-        return with_doubt(caption, signals, features, self.calibration)
+        return with_doubt(caption, signals, features, self.calibration, self.pixels)
 
 
 class Parts:

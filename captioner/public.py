@@ -12,13 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from captioner.errors import ModelError
-from captioner.weights import CALIBRATION, Description, model_names, user_calibration, with_calibration
+from captioner.weights import (
+    CALIBRATION,
+    Description,
+    model_folders,
+    model_names,
+    user_calibration,
+    with_calibration,
+)
 
 PREFIX = "hf:"
 """What the name of a captioner on the Hub begins with."""
+BUILT_IN = "narrator-lite"
+"""The captioner that comes along."""
 VERSION = 1
 """Raised when the same weights and settings give other words here."""
 _NAME = re.compile(r"hf:(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_PATIENCE_S = 10.0
 _COUNTED = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -71,10 +81,13 @@ def fetch(name: str) -> Path:
 
     Weights come as safetensors where the repository has them. Raises ModelError where it cannot be fetched.
     """
-    from huggingface_hub import list_repo_files, snapshot_download
+    from huggingface_hub import constants, get_session, list_repo_files, snapshot_download
+    from huggingface_hub.utils import logging
 
     repository, revision = _parts(name)
+    logging.set_verbosity_error()  # it tells of each of its tries
     try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE_S)  # or half a minute of tries comes first
         files = list_repo_files(repository, revision=revision)
         safe = any(file.endswith(".safetensors") for file in files)
         unwanted = ["*.msgpack", "*.h5", "*.onnx", "onnx/*", "*.ot", *(["*.bin", "*.pt", "*.pth"] if safe else [])]
@@ -93,7 +106,7 @@ def describe_public(name: str, prompt: str = "") -> Description:
     calibration = _calibration(name, folder, weights)
     licence = card.get("license_name") or card.get("license") or "unknown: its card names none"
     language = card.get("language", "en").split(",")[0].strip(" []'\"") or "en"
-    digest = with_calibration(weights, calibration)
+    digest = with_calibration(weights, calibration if calibration.exists() else common_calibration())
     title = name if name.startswith(PREFIX) else folder.resolve().name
     return Description(title, folder, digest, licence, language, weights, calibration)
 
@@ -114,6 +127,11 @@ def _card(folder: Path) -> dict[str, str]:
 def _calibration(name: str, folder: Path, weights: str) -> Path:
     """Return where its calibration lies: in a folder of the user's, and apart for what lies in the Hub's cache."""
     return user_calibration(weights) if name.startswith(PREFIX) else folder / CALIBRATION
+
+
+def common_calibration() -> Path:
+    """Return where the built-in captioner's calibration lies, which knows a blank by its pixels for every captioner."""
+    return next((place / BUILT_IN / CALIBRATION for place in model_folders()), Path(CALIBRATION))
 
 
 def digest_public(folder: Path, prompt: str = "") -> str:

@@ -70,7 +70,8 @@ class Together:
             one, other = other, one
         agreement = agreement_of(one.text, other.text)
         signals = {**one.signals, "both_agree": agreement, "surer": _log_odds(one.confidence)}
-        doubts = one.doubts if agreement >= LEAST_AGREEMENT else (*one.doubts, DISAGREE)
+        disagree = () if agreement >= LEAST_AGREEMENT else (DISAGREE,)
+        doubts = tuple(dict.fromkeys((*one.doubts, *other.doubts, *disagree)))
         rest = (Alternative(other.text, other.mean_logprob), *one.alternatives)
         told = replace(one, captioner_digest=self.digest, alternatives=rest, signals=signals, doubts=doubts)
         if self.calibration is None:

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from make_public_captioners import KINDS, public_captioner
 
+from captioner.calibrate import as_photo
 from captioner.captioning import load_captioner
+from captioner.drawn_pictures import draw
 from captioner.errors import ModelError
+from captioner.photos import open_photo
 from captioner.records import Photo
 from captioner.weights import describe
+
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 
 def photos(count: int) -> list[Photo]:
@@ -33,8 +38,21 @@ def test_each_class_says_the_same_alone_and_beside_others(folder: Path):
     alone = [captioner.decode(captioner.encode([photo]))[0] for photo in given]
 
     assert [one.text for one in together] == [one.text for one in alone]
+    assert [one.mean_logprob for one in together] == pytest.approx([one.mean_logprob for one in alone], abs=1e-4)
     assert all(one.text and one.mean_logprob < 0 and one.confidence is None for one in together)
     assert together[0].captioner_digest == describe(str(folder)).digest
+
+
+def test_a_blank_is_known_by_its_pixels_before_it_was_calibrated(tmp_path: Path):
+    captioner = load_captioner(str(public_captioner("git", tmp_path / "git")))
+    blank, page = (as_photo(one) for one in (np.full((300, 400, 3), 255, np.uint8), draw("page", 1, "report")))
+    cat = open_photo(SAMPLES / "chelsea.png")
+    assert isinstance(cat, Photo)
+
+    captions = captioner.decode(captioner.encode([blank, cat, page]))
+
+    assert [one.doubts for one in captions] == [("no-reliable-description",), (), ("no-reliable-description",)]
+    assert [one.confidence for one in captions] == [None, None, None]
 
 
 def test_its_licence_and_language_are_its_cards(folder: Path):

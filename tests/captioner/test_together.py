@@ -69,11 +69,12 @@ def test_disagreement_is_a_doubt():
     assert heard(Speaker("one", "a dog runs", None), Speaker("two", "the dog sits", None)).doubts == ()
 
 
-def test_a_doubt_of_the_surer_one_stands():
+def test_what_either_doubts_about_the_picture_stands():
     one, two = Speaker("one", "a dog", 0.9), Speaker("two", "a cat", 0.1)
     one.said = replace(one.said, doubts=("contains-text",))
+    two.said = replace(two.said, doubts=("no-reliable-description",))
 
-    assert heard(one, two).doubts == ("contains-text", "captioners-disagree")
+    assert heard(one, two).doubts == ("contains-text", "no-reliable-description", "captioners-disagree")
 
 
 def test_agreement_is_of_the_words_that_tell_something():
