@@ -13,8 +13,6 @@ UNSURE = ("hedge", "abstain")
 """What becomes of a caption that is not sure enough."""
 NO_DESCRIPTION = "no-reliable-description"
 """The flag of a text that says so."""
-DISAGREE = "captioners-disagree"
-"""The flag of a photo of which two captioners say different things."""
 UNSURE_RULE = "unsure"
 """The flag of a caption that is less sure than asked for."""
 
@@ -37,7 +35,7 @@ _FUNCTION_WORD = re.compile(
 _REASONS = {
     NO_DESCRIPTION: "there is nothing in the picture that the captioner can describe reliably",
     "contains-text": "the picture shows text, which the captioner does not read",
-    DISAGREE: "two captioners say different things about it",
+    "captioners-disagree": "two captioners say different things about it",
 }
 
 
