@@ -30,8 +30,8 @@ demo: $(READY)  ## narrate the sample photos: captions, alt text, clips and a ma
 	@$(BIN)/narrate samples $(DEMO)/photos
 	@$(BIN)/narrate run $(DEMO)/photos $(DEMO)/out --show
 
-test: $(READY)  ## run the tests that need no GPU and no network
-	@$(BIN)/python -m pytest -m "not slow and not faults"
+test: $(READY)  ## run the tests that need no GPU and no network, two files at a time
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not faults" -n 2 --dist loadfile
 
 slow: $(READY)  ## run the proofs that take longer than a minute each
 	@$(BIN)/python -m pytest -m slow

@@ -7,8 +7,8 @@ half-precision features, and decoded in float32.
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +18,18 @@ from captioner.bundle import Bundle, load_bundle, make_search, search_settings
 from captioner.confidence import load_calibration, with_doubt
 from captioner.decoding import Said, search_captions
 from captioner.errors import ModelError, OutOfMemoryError
-from captioner.records import Alternative, Caption, Features, Photo
+from captioner.public import is_public, prompt_for
+from captioner.records import Alternative, Caption, Features, Openness, Photo
 from captioner.second_look import look_again
 from captioner.signals import caption_signals, picture_signals
-from captioner.tokenizer import END, PADDING, START
+from captioner.together import Together, describe_together
 from captioner.weights import Description, describe
+
+if TYPE_CHECKING:
+    from captioner.hugging_face import PublicCaptioner
+
+AnyCaptioner: TypeAlias = "Captioner | PublicCaptioner | Together"
+"""What has a name, a digest, `encode` and `decode`."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -101,37 +108,76 @@ class Captioner:
         regions = torch.from_numpy(np.stack([one.regions for one in features])).to(self.device)  # (B, L, D)
         keys = [int(one.sha256, 16) for one in features]
         captions = search_captions(self.model, regions.float(), self.search, keys)
-        made = []
-        for at, (one, found) in enumerate(zip(features, captions, strict=True)):
-            caption = self._caption(found, regions[at : at + 1].float())
-            signals = self._signals(caption, found[0], regions[at : at + 1].float())
-            made.append(with_doubt(caption, signals, one, self.calibration))
-        return made
+        looks = [look_again(self.model, regions[at : at + 1].float(), found[0].tokens)  # one by one: see there
+                 for at, found in enumerate(captions)]  # fmt: skip
+        return [
+            self._caption(found, openness, looked, regions[at].float(), features[at])
+            for at, (found, (openness, looked)) in enumerate(zip(captions, looks, strict=True))
+        ]
 
-    def _caption(self, found: Sequence[Said], regions: Tensor) -> Caption:
+    def _caption(
+        self, found: Sequence[Said], openness: Openness, looked: Tensor | None, regions: Tensor, features: Features
+    ) -> Caption:
+        """Put together what was found for a photo, its regions (L, D), and how sure it is."""
         texts = [Alternative(self.tokenizer.decode(said.tokens), said.mean_logprob) for said in found]
-        attention = self._attention(regions, list(found[0].tokens))
-        return Caption(texts[0].text, texts[0].mean_logprob, self.digest, tuple(texts[1:]), attention)
+        attention = () if looked is None else self._attention(looked, regions)
+        caption = Caption(texts[0].text, texts[0].mean_logprob, self.digest, tuple(texts[1:]), attention)
+        words = [self.tokenizer.words[token] for token in found[0].tokens]
+        return with_doubt(caption, caption_signals(caption, words, openness), features, self.calibration)
 
-    def _signals(self, caption: Caption, said: Said, regions: Tensor) -> dict[str, float]:
-        """Return what tells how sure the caption is."""
-        words = [self.tokenizer.words[token] for token in said.tokens]
-        return caption_signals(caption, words, look_again(self.model, regions, said.tokens))
-
-    def _attention(self, regions: Tensor, tokens: list[int]) -> tuple[bytes, ...]:
-        """Return for each word of one photo's caption where the model looked, 0..255 a region, the strongest 255.
-
-        One photo at a time, so that no neighbour changes a bit of it.
-        """
-        words = [token for token in tokens if token not in (PADDING, START, END)]
-        if not words:
+    def _attention(self, looked: Tensor, regions: Tensor) -> tuple[bytes, ...]:
+        """Return for each word where the model looked, (T, L), as 0..255 a region, the strongest 255."""
+        if not len(looked):
             return ()
-        looked = self.model.attend(regions, torch.tensor([[START, *words[:-1]]], device=regions.device))  # (1, T, L)
-        if looked is None:
-            return ()
-        seen = self.encoder.look(looked[0], regions[0])  # (T, G * G)
+        seen = self.encoder.look(looked, regions)  # (T, G * G)
         scaled = (seen / seen.amax(-1, keepdim=True) * 255).round().to("cpu", torch.uint8).numpy()  # (T, L)
         return tuple(one.tobytes() for one in scaled)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which captioner is wanted, as the command line names it."""
+
+    name: str
+    """One of ours by name or folder, or one of other people's (captioner.public)."""
+    also: str = ""
+    """A second one that says its words too."""
+    prompt: str = ""
+    """What other people's are asked, where they take it."""
+    trust_remote_code: bool = False
+    """Whether code that lies beside other people's weights may run."""
+
+    def describe(self) -> Description:
+        """Say what it is without loading it; raise ModelError where it is not there."""
+        first = describe(self.name, self.prompt)
+        if not self.also:
+            return first
+        return describe_together(first, describe(self.also, prompt_for(self.also, self.prompt)))
+
+    def load(self, device: str = "cpu") -> AnyCaptioner:
+        """Load it; raise ModelError where that fails."""
+        first = load_captioner(self.name, device, prompt=self.prompt, trust_remote_code=self.trust_remote_code)
+        if not self.also:
+            return first
+        prompt = prompt_for(self.also, self.prompt)
+        second = load_captioner(self.also, device, prompt=prompt, trust_remote_code=self.trust_remote_code)
+        return Together(first, second, self.describe())
+
+
+def load_captioner(
+    name: str, device: str = "cpu", *, prompt: str = "", trust_remote_code: bool = False
+) -> AnyCaptioner:
+    """Load any captioner by its name or folder: one of ours, or one of other people's (captioner.public).
+
+    Raises ModelError where it is not there, or a prompt is given to one that takes none.
+    """
+    if is_public(name):
+        from captioner.hugging_face import PublicCaptioner
+
+        return PublicCaptioner.load(name, device, prompt=prompt, trust_remote_code=trust_remote_code)
+    if prompt:
+        raise ModelError("this captioner takes no prompt", name, "leave --prompt away")
+    return Captioner.load(name, device)
 
 
 def _digest_with(digest: str, settings: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ of the first one, and what was measured on photos that none of it was fitted on.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,12 @@ class Line:
         total = self.bias + sum(weight * signals[name] for name, weight in self.weights.items())
         if not self.pooled:
             return np.asarray(total)
-        rows: NDArray[np.float64] = features.astype(np.float64) @ np.asarray(self.pooled) + total
+        rows: NDArray[np.float64] = features.astype(np.float64) @ self._pooled + total
         return rows
+
+    @cached_property
+    def _pooled(self) -> NDArray[np.float64]:
+        return np.asarray(self.pooled)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class Calibration:
     """Whether there is anything to describe: no blank, no noise, no screen, no page."""
     text: Line | None = None
     """Whether a region shows text."""
+    pixels: Line | None = None
+    """As `picture`, by the numbers about the pixels alone: good for any captioner."""
     text_regions: float = 1.0
     """From so many regions with text on the picture is flagged."""
     risk: tuple[tuple[float, float, float], ...] = ()
@@ -104,12 +111,20 @@ class Calibration:
 
 
 def with_doubt(
-    caption: Caption, signals: Mapping[str, float], features: Features, calibration: Calibration | None
+    caption: Caption,
+    signals: Mapping[str, float],
+    features: Features,
+    calibration: Calibration | None,
+    pixels: Line | None = None,
 ) -> Caption:
-    """Return a caption with its signals and, where there is a calibration, its confidence and the picture's doubts."""
+    """Return a caption with its signals and, where there is a calibration, its confidence and the picture's doubts.
+
+    Where there is none, `pixels` still knows a blank.
+    """
     signals = {**signals, **features.picture}
     if calibration is None or not features.picture:
-        return replace(caption, signals=signals)
+        blank = pixels is not None and features.picture and pixels.log_odds(signals, features.pooled) < pixels.bound
+        return replace(caption, signals=signals, doubts=(NO_DESCRIPTION,) if blank else ())
     doubt = calibration.doubt(signals, features.pooled, features.regions)
     return replace(caption, signals=signals, confidence=doubt.confidence, doubts=doubt.flags)
 
@@ -125,17 +140,35 @@ def load_calibration(path: Path, captioner: str) -> Calibration | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT or content["captioner"] != captioner:
             return None
-        lines: dict[str, Any] = {name: Line(**line) if line else None for name, line in content.pop("lines").items()}
+        lines: dict[str, Any] = {name: line and _read_line(line) for name, line in content.pop("lines").items()}
         del content["format"]
         return Calibration(**content, **lines)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"not a calibration ({error})", str(path), "fit it again: narrate calibrate") from error
 
 
+def load_pixels(path: Path) -> Line | None:
+    """Read from a calibration, whosesoever, what knows a blank by its pixels; None where there is none.
+
+    Raises ModelError where the file is broken.
+    """
+    if not path.exists():
+        return None
+    try:
+        line = json.loads(path.read_text(encoding="utf-8"))["lines"].get("pixels")
+        return _read_line(line) if line else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"not a calibration ({error})", str(path), "fetch the captioner again") from error
+
+
+def _read_line(content: Mapping[str, Any]) -> Line:
+    return Line(**{**content, "pooled": tuple(content["pooled"])})
+
+
 def calibration_json(calibration: Calibration) -> bytes:
     """Return what `load_calibration` reads; weights in five digits."""
     content = asdict(calibration)
-    lines = {name: content.pop(name) for name in ("right", "picture", "text")}
+    lines = {name: content.pop(name) for name in ("right", "picture", "text", "pixels")}
     return (json.dumps({"format": FORMAT, **_short(content), "lines": _short(lines)}, indent=None) + "\n").encode()
 
 

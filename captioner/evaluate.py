@@ -95,12 +95,12 @@ def score_table(found: dict[str, Any]) -> str:
     return f"{said}; digest `{found['digest']}`.\n\n| {head} |\n|{rule}|\n| {line} |\n\n{more}"
 
 
-def card_with(folder: Path, table: str) -> str:
+def card_with(folder: Path, table: str, marks: tuple[str, str] = MARKS) -> str:
     """Return the folder's `CARD.md` with the table between its marks, or at its end where it has none."""
     path = folder / "CARD.md"
     card = path.read_text(encoding="utf-8") if path.exists() else f"# {folder.name}\n"
-    block = f"{MARKS[0]}\n{table}\n{MARKS[1]}"
-    pattern = re.compile(f"{re.escape(MARKS[0])}.*?{re.escape(MARKS[1])}", re.DOTALL)
+    block = f"{marks[0]}\n{table}\n{marks[1]}"
+    pattern = re.compile(f"{re.escape(marks[0])}.*?{re.escape(marks[1])}", re.DOTALL)
     return pattern.sub(lambda _: block, card) if pattern.search(card) else f"{card.rstrip()}\n\n{block}\n"
 
 

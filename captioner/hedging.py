@@ -13,6 +13,8 @@ UNSURE = ("hedge", "abstain")
 """What becomes of a caption that is not sure enough."""
 NO_DESCRIPTION = "no-reliable-description"
 """The flag of a text that says so."""
+DISAGREE = "captioners-disagree"
+"""The flag of a photo of which two captioners say different things."""
 UNSURE_RULE = "unsure"
 """The flag of a caption that is less sure than asked for."""
 
@@ -35,7 +37,7 @@ _FUNCTION_WORD = re.compile(
 _REASONS = {
     NO_DESCRIPTION: "there is nothing in the picture that the captioner can describe reliably",
     "contains-text": "the picture shows text, which the captioner does not read",
-    "captioners-disagree": "two captioners say different things about it",
+    DISAGREE: "two captioners say different things about it",
 }
 
 

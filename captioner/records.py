@@ -45,8 +45,10 @@ class Features:
 
     sha256: str
     """The photo's identity."""
-    regions: NDArray[np.float16]
-    """(L, D): one vector of D features for each of L image regions, row by row from the top left."""
+    regions: NDArray[np.float16] | NDArray[np.uint8]
+    """(L, D): one vector of D features for each of L image regions, row by row from the top left.
+
+    Of other people's captioners, which hold their own encoders, the photo's pixels, (H, W, 3)."""
     pooled: NDArray[np.float16]
     """(D,): the mean over the regions."""
     encoder_digest: str

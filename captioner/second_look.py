@@ -14,19 +14,24 @@ from captioner.records import Openness
 
 
 @torch.inference_mode()
-def look_again(network: Any, regions: Tensor, tokens: Sequence[int]) -> Openness:
+def look_again(network: Any, regions: Tensor, tokens: Sequence[int]) -> tuple[Openness, Tensor | None]:
     """Say one photo's caption again, its regions (1, L, D): alone, so that no neighbour changes a bit.
 
-    The photo's part in a caption is what its words lose in probability without it (pointwise mutual information).
+    Returns how open each word was, and where the network looked for each, (T, L), None: nowhere. The photo's part in a
+    caption is what its words lose in probability without it (pointwise mutual information).
     """
-    given = torch.tensor([[[START, *tokens]]], device=regions.device)  # (1, 1, T)
+    given = torch.tensor([[START, *tokens]], device=regions.device)  # (1, T)
     said = torch.tensor([*tokens, END], device=regions.device)[:, None]  # (T, 1)
-    seen = _logprobs(network, network.encode(regions), given)  # (T, V)
+    hidden, looked = network.watch(regions, given)  # (1, T, W), (1, T, L)
+    seen = _logprobs(network, hidden[0])  # (T, V)
     entropies = -(seen.exp() * seen).sum(1)
-    blind = _logprobs(network, None, given).gather(1, said)[:, 0].tolist() if network.speaks_alone else []
-    return Openness(seen.gather(1, said)[:, 0].tolist(), entropies.tolist(), blind)
+    blind: list[float] = []
+    if network.speaks_alone:
+        blind = _logprobs(network, network.hidden(None, given[:, None])[0, 0]).gather(1, said)[:, 0].tolist()
+    openness = Openness(seen.gather(1, said)[:, 0].tolist(), entropies.tolist(), blind)
+    return openness, None if looked is None else looked[0, : len(tokens)]
 
 
-def _logprobs(network: Any, memory: Any, given: Tensor) -> Tensor:
-    """Return the log-probabilities of each next word, (T, V)."""
-    return torch.log_softmax(network.score(network.hidden(memory, given))[0, 0].float(), -1)
+def _logprobs(network: Any, hidden: Tensor) -> Tensor:
+    """Return the log-probabilities of each next word, (T, V), from hidden states (T, W)."""
+    return torch.log_softmax(network.score(hidden).float(), -1)

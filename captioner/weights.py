@@ -118,8 +118,15 @@ def digest_folder(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def describe(name_or_folder: str | Path) -> Description:
-    """Say what a captioner is without loading it (takes milliseconds); raise ModelError where there is none."""
+def describe(name_or_folder: str | Path, prompt: str = "") -> Description:
+    """Say what a captioner is without loading it (takes milliseconds); raise ModelError where there is none.
+
+    `prompt` is what one of other people's (captioner.public) is asked.
+    """
+    from captioner.public import describe_public, is_public
+
+    if is_public(name_or_folder):
+        return describe_public(str(name_or_folder), prompt)
     folder = model_folder(name_or_folder)
     config = read_config(folder)
     licence, language = str(config.get("licence", "unknown")), str(config.get("language", "en"))
@@ -127,6 +134,12 @@ def describe(name_or_folder: str | Path) -> Description:
     calibration = folder / CALIBRATION
     digest = with_calibration(weights, calibration)
     return Description(str(config.get("name", folder.name)), folder, digest, licence, language, weights, calibration)
+
+
+def user_calibration(weights: str) -> Path:
+    """Return where the calibration lies of what has no folder of its own, by the digest of its weights."""
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return home / "image-narrator" / "confidence" / f"{weights}.json"
 
 
 def with_calibration(weights: str, calibration: Path) -> str:

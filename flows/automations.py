@@ -9,9 +9,6 @@ from flows.errors import FlowError
 if TYPE_CHECKING:
     from uuid import UUID
 
-SILENT = "narrate: a silent run is a crashed one"
-"""Name of the automation that frees the slot of a run that was killed."""
-
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
 """Events of a flow run after which no sign of life is expected."""
 
@@ -19,24 +16,26 @@ BEATS = 3
 """Signs of life that a run may miss."""
 
 
-def set_up(deployment: str, notify: str, heartbeat_s: int) -> None:
-    """Create or renew the automations of a deployment; raises FlowError where `notify` names no block."""
-    block = _block(deployment, notify) if notify else None
-    _put(SILENT, _silence(heartbeat_s), _mark_crashed())
+def set_up(deployment: str, identity: "UUID", told: "UUID | None", heartbeat_s: int, ui: str) -> None:
+    """Create or renew the automations of a deployment, by name and id: `told` is the block that tells somebody.
+
+    `ui` is where the server's pages are.
+    """
+    _put(f"narrate: a silent run of {deployment} is a crashed one", _silence(identity, heartbeat_s), _mark_crashed())
     name = f"narrate: tell of failed runs of {deployment}"
-    if block is not None:
-        _put(name, _trouble(deployment), _tell(block))
+    if told is not None:
+        _put(name, _trouble(identity), _tell(told, ui))
     else:
         _drop(name)
 
 
-def _silence(heartbeat_s: int) -> Any:
+def _silence(identity: "UUID", heartbeat_s: int) -> Any:
     """Return the trigger for a run that was alive and gives no sign of life for three times its heartbeat."""
     from prefect.automations import EventTrigger, Posture, ResourceSpecification
 
     return EventTrigger(
         match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-        match_related=_of("flow", "narrate"),
+        match_related=_of(identity),
         for_each={"prefect.resource.id"},
         after={"prefect.flow-run.heartbeat"},
         expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in ENDS)},
@@ -54,30 +53,32 @@ def _mark_crashed() -> Any:
     return ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
 
 
-def _trouble(deployment: str) -> Any:
+def _trouble(identity: "UUID") -> Any:
     """Return the trigger for a run of the deployment that failed or crashed."""
     from prefect.automations import EventTrigger, Posture, ResourceSpecification
 
     return EventTrigger(
         match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-        match_related=_of("deployment", deployment),
+        match_related=_of(identity),
         expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
         posture=Posture.Reactive,
         threshold=1,
     )
 
 
-def _tell(block: "UUID") -> Any:
+def _tell(block: "UUID", ui: str) -> Any:
     from prefect.events.actions import SendNotification
 
-    body = "{{ flow_run.name }}: {{ flow_run.state.name }}. {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
+    page = f"{{{{ flow_run|ui_url or '{ui}/runs/flow-run/' ~ flow_run.id }}}}"  # a server seldom knows its own address
+    body = f"{{{{ flow_run.name }}}}: {{{{ flow_run.state.name }}}}. {{{{ flow_run.state.message }}}}\n{page}"
     return SendNotification(block_document_id=block, subject="narrate: {{ flow_run.state.name }}", body=body)
 
 
-def _of(role: str, name: str) -> Any:
+def _of(identity: "UUID") -> Any:
+    """Return what matches the events of a deployment's runs: by its id, for a sign of life does not have its name."""
     from prefect.automations import ResourceSpecification
 
-    return ResourceSpecification({"prefect.resource.role": role, "prefect.resource.name": name})
+    return ResourceSpecification({"prefect.resource.id": f"prefect.deployment.{identity}"})
 
 
 def _put(name: str, trigger: Any, action: Any) -> None:
@@ -117,11 +118,16 @@ def _at(name: str, act: Callable[[Any, Sequence[Any]], Awaitable[None]]) -> None
     run_coro_as_sync(find_and_act())
 
 
-def _block(deployment: str, notify: str) -> "UUID":
-    """Return the id of the block that tells somebody: one of the user's own, or a webhook made for an address."""
+def block_of(deployment: str, notify: str) -> "UUID | None":
+    """Return the id of the block that tells somebody: one of the user's own, or a webhook made for an address.
+
+    Raises FlowError where there is no such block.
+    """
     from prefect.blocks.core import Block
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
+    if not notify:
+        return None
     if not notify.startswith(("http://", "https://")):
         try:
             block: Any = Block.load(notify)

@@ -152,6 +152,39 @@ def verify(out: str, photos: bool) -> None:
     sys.exit(commands.verify(folder_at(out), photos=photos))
 
 
+@narrate.command(short_help="Find out how sure a captioner may be.")
+@click.argument("photos", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--captioner", "name", default="narrator-lite", show_default=True, help="Name or folder of the captioner."
+)
+@click.option("--also", default="", help="A second captioner, where both are to run together.")
+@click.option("--prompt", default="", help="What a captioner that takes one is asked.")
+@click.option("--trust-remote-code", is_flag=True, help="Let code that lies beside the captioner's weights run.")
+@click.option("--device", default="auto", show_default=True, help="Where it runs: auto, cpu, cuda, cuda:N or mps.")
+@click.option("--sheet", type=click.Path(path_type=Path), help="Draw twenty of the photos sorted by doubt: a PNG file.")
+def calibrate(photos: Path, device: str, sheet: Path | None, **wanted: Any) -> None:
+    """Find out on PHOTOS that people captioned how often a captioner is right, and how to tell.
+
+    PHOTOS is a folder with captions in one of the layouts of the captioner's card, which the captioner was not trained
+    on; several captions a photo. One half is learned from, the other half judged on.
+    """
+    from captioner.captioning import Wanted
+    from flows import commands
+
+    sys.exit(commands.calibrate(Wanted(**wanted), photos, device, sheet))
+
+
+@narrate.command()
+@click.option(
+    "--fetch", metavar="NAME", help="Fetch hf:ORG/NAME: the one command that uses the network for captioners."
+)
+def captioners(fetch: str | None) -> None:
+    """List the captioners that are here, with language, licence and whether they know when they are wrong."""
+    from flows.captioners import fetch_captioner, print_captioners
+
+    sys.exit(fetch_captioner(fetch) if fetch else print_captioners())
+
+
 @narrate.command()
 def doctor() -> None:
     """Say what is installed, found and missing, each with its mend."""

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flows import paths
-from flows.console import Console, counting, duration, size
+from flows.console import Console, amount, counting, duration, size
 from flows.job import Job
 from flows.records import Summary
 from flows.report import count_line, has_failed, reason_line
@@ -17,6 +18,7 @@ from flows.stopping import EXIT_STATUS
 from flows.storage import Folder
 
 if TYPE_CHECKING:
+    from captioner.captioning import Wanted
     from flows.exports.settings import Export
 
 SHOWN_ROWS = 30
@@ -53,7 +55,7 @@ def print_outcome(summary: Summary) -> None:
         click.echo(f"Gone: {summary.missing} rows have a photo that is no longer there; they and their clips are kept")
     if summary.spoken:
         pace = summary.counts.committed / max(summary.wall_s, 1e-3)
-        made = f"{summary.spoken} clips, {duration(summary.audio_s)} of speech"
+        made = f"{amount(summary.spoken, 'clip')}, {duration(summary.audio_s)} of speech"
         click.echo(f"Made: {made}, in {duration(summary.wall_s)} ({pace:.1f} photos/s)")
     click.echo(count_line(summary.counts))
 
@@ -64,12 +66,30 @@ def dry_run(job: Job) -> int:
 
     amounts, expected = runs.dry_run(job)
     photos = min(amounts.to_do, job.limit or amounts.to_do)
-    click.echo(f"{amounts.found} photos found: {amounts.taken_over} stand from before, {amounts.to_do} to do")
+    click.echo(f"{amount(amounts.found, 'photo')} found: {amounts.taken_over} stand from before, {amounts.to_do} to do")
     if amounts.gone:
         click.echo(f"{amounts.gone} rows have a photo that is no longer there; they would be kept and marked")
     basis = "by this folder's last run" if expected.measured else "by what two cores take"
-    click.echo(f"This run would narrate {photos} photos in about {duration(expected.seconds)} ({basis})")
+    click.echo(f"This run would narrate {amount(photos, 'photo')} in about {duration(expected.seconds)} ({basis})")
     click.echo(f"and write about {size(expected.written_bytes)} to {job.out}. Nothing was written.")
+    return 0
+
+
+def calibrate(wanted: "Wanted", photos: Path, device: str, sheet: Path | None) -> int:
+    """Calibrate a captioner on captioned photos, print what was measured and return the exit status."""
+    from captioner.calibrating import calibrate as calibrate_on
+    from captioner.calibrating import photos_to_calibrate_on
+    from flows.devices import choose_device
+
+    wanted.describe()
+    examples = photos_to_calibrate_on(photos)
+    with ExitStack() as stack:
+        told = calibrate_on(
+            wanted, examples, choose_device(device), sheet,
+            lambda count: stack.enter_context(counting(count, "captioning")),
+        )  # fmt: skip
+    click.echo(told)
+    click.echo(f"\nWritten to {wanted.describe().calibration}; rows are described again by the next run.")
     return 0
 
 

@@ -88,6 +88,11 @@ def counting(total: int, what: str) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
+def amount(number: int, one: str) -> str:
+    """Return how many there are of a thing in words: `1 photo`, `2 photos`."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time in words that fit it: `40 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:  # noqa: PLR2004 - below, seconds say more than minutes

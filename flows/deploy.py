@@ -45,27 +45,39 @@ def deploy(job: Job, night: Night, say: Callable[[str], None]) -> None:
     with _at_server() as url:
         deployment = _deployment(job, night, pool=night.pool)
         _make_pool(night.pool)
-        identity = deployment.apply()
-        automations.set_up(night.name, night.notify, night.heartbeat_s)
-        say(f"Deployed: {deployment.full_name} at {url.removesuffix('/api')}/deployments/deployment/{identity}")
+        identity = _set_up(deployment, night, url)
+        say(f"Deployed: {deployment.full_name} at {_pages_at(url)}/deployments/deployment/{identity}")
         _say_what_stands(night, say)
     say(f"Start its worker: prefect worker start --pool {night.pool} --type process")
 
 
 def serve(job: Job, night: Night, say: Callable[[str], None]) -> None:
     """Run the schedule in this process until it is stopped: each run is a process of its own, one at a time."""
-    with _at_server():
+    with _at_server() as url:
         import os
 
         from prefect.flows import serve as serve_deployments
 
         os.environ[HEARTBEAT] = str(night.heartbeat_s)
         deployment = _deployment(job, night, pool=None)
-        automations.set_up(night.name, night.notify, night.heartbeat_s)
+        _set_up(deployment, night, url)
         _say_what_stands(night, say)
         say(f"Serving {deployment.full_name}; Ctrl-C stops.")
         # A schedule that is not paused at the end goes on when the service is started again.
         serve_deployments(deployment, limit=1, pause_on_shutdown=False, print_starting_message=False)
+
+
+def _set_up(deployment: "RunnerDeployment", night: Night, url: str) -> Any:
+    """Create or renew the deployment and its automations; return its id."""
+    told = automations.block_of(night.name, night.notify)
+    identity: Any = deployment.apply()  # a coroutine in asynchronous code alone
+    automations.set_up(night.name, identity, told, night.heartbeat_s, _pages_at(url))
+    return identity
+
+
+def _pages_at(api_url: str) -> str:
+    """Return the address of the pages of the server whose API is at `api_url`."""
+    return api_url.rstrip("/").removesuffix("/api")
 
 
 def _say_what_stands(night: Night, say: Callable[[str], None]) -> None:

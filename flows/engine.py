@@ -16,7 +16,7 @@ from flows.errors import Interrupted
 from flows.job import Job
 from flows.narrate import Call, Watcher
 from flows.records import Summary
-from flows.report import count_line, has_failed
+from flows.report import count_line, has_failed, reason_line
 from flows.stopping import EXIT_STATUS
 from flows.watching import PrefectWatcher, first_line
 
@@ -125,19 +125,28 @@ def carry_out(job: Job) -> Any:
     from flows.run import run
 
     hush()
+    for name in ("prefect.flow_runs", "prefect.engine"):
+        logging.getLogger(name).addFilter(_is_news)
     return final_state(job, run(job, Console(), is_flow_run=True))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a line says more than that the run ended Failed: Prefect adds its own traceback to that state."""
+    from prefect.exceptions import FailedRun
+
+    return record.exc_info is None or not isinstance(record.exc_info[1], FailedRun)
 
 
 def final_state(job: Job, summary: Summary) -> Any:
     """Return the state that a flow run ends in: Failed where more photos failed than the job's `max_failed`."""
     from prefect.states import Cancelled, Completed, Failed
 
-    message = count_line(summary.counts)
+    failed = has_failed(job, summary.counts)
+    message = count_line(summary.counts) + (f"; more than {job.max_failed} failed" if failed else "")
+    message += f" ({reason_line(summary)})" if summary.reasons else ""
     if summary.interrupted:
         return Cancelled(message=message)
-    if has_failed(job, summary.counts):
-        return Failed(message=f"{message}; more than {job.max_failed} failed")
-    return Completed(message=message)
+    return Failed(message=message) if failed else Completed(message=message)
 
 
 _waiting: list[_Outcome] = []

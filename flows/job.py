@@ -75,7 +75,12 @@ class Job(BaseModel):
     )
     image_column: str | None = Field(None, description="Column of a table that says where the photo is.")
     format: Format = Field("mp3", description="File format of the clips.")
-    captioner: str = Field("narrator-lite", description="Name or folder of the captioner.")
+    captioner: str = Field(
+        "narrator-lite", description="Name or folder of the captioner, or hf:ORG/NAME; see narrate captioners."
+    )
+    also: str = Field("", description="A second captioner: the surer one's words are published, both are kept.")
+    prompt: str = Field("", description="What a captioner of other people's is asked, where it takes a prompt.")
+    trust_remote_code: bool = Field(False, description="Let code that lies beside such a captioner's weights run.")
     voice: str = Field("narrator", description="Name or folder of the voice, or espeak:LANGUAGE; see narrate voices.")
     quality: Literal["fast", "best"] = Field(
         "fast", description="Vocoder of the built-in voice: fast, or best: larger, slower, needs the extra best-voice."

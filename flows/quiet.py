@@ -18,12 +18,14 @@ _SETTINGS = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
+_OURS: set[str] = set()
+"""Those that the user had not set."""
 
 
 def hush(*, debug: bool = False) -> None:
     """Set what the user has not set; unless debugging, keep the libraries' warnings off the terminal too."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    _OURS.update(name for name in _SETTINGS if name not in os.environ)
+    os.environ.update({name: _SETTINGS[name] for name in _OURS})
     if debug:
         return
     logging.raiseExceptions = False  # Prefect's log handler would write to standard error what it cannot send
@@ -31,3 +33,9 @@ def hush(*, debug: bool = False) -> None:
     logging.captureWarnings(capture=True)
     logging.getLogger("py.warnings").addHandler(logging.NullHandler())
     logging.getLogger("py.warnings").propagate = False
+
+
+def let_fetch() -> None:
+    """Let Hugging Face's library use the network, unless the user forbade it; it is to be imported after this."""
+    if "HF_HUB_OFFLINE" in _OURS:
+        os.environ.pop("HF_HUB_OFFLINE", None)

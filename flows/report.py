@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from flows.addresses import anywhere
+from flows.console import amount
 from flows.job import Job
 from flows.records import Counts, Row, Summary, Work
 from flows.schema import FAILURES
@@ -39,7 +40,7 @@ def count_line(counts: Counts) -> str:
     parts += [f"{counts.decorative} decorative"] if counts.decorative else []
     parts += [f"{counts.refused} refused", f"{counts.failed} failed"]
     parts += [f"{counts.left} left for another run"] if counts.left else []
-    return f"{counts.found} photos: " + ", ".join(parts)
+    return f"{amount(counts.found, 'photo')}: " + ", ".join(parts)
 
 
 def reason_line(summary: Summary) -> str:

@@ -9,6 +9,8 @@ from captioner.alt_text import policy_digest
 from captioner.confidence import load_calibration
 from captioner.errors import CaptionerError
 from captioner.hedging import Certainty
+from captioner.public import prompt_for
+from captioner.together import describe_together
 from captioner.weights import Description, describe
 from flows import paths
 from flows.digests import Digests
@@ -23,7 +25,7 @@ from speech.signing import Signature
 from speech.voices import resolve_voice
 
 if TYPE_CHECKING:
-    from captioner.captioning import Captioner
+    from captioner.captioning import AnyCaptioner
     from captioner.records import Caption
     from flows.raw import RawClips
     from speech.speaking import Speaker
@@ -39,7 +41,10 @@ class Rooms:
         """Find the captioner and the voice by name; raises CaptionerError or SpeechError where there is none."""
         self.job = job
         self.captioner_name = captioner_of(job.out, job.captioner)
-        self.captioner_info = describe(self.captioner_name)
+        self.captioner_info = describe(self.captioner_name, job.prompt)
+        if job.also:
+            second = describe(job.also, prompt_for(job.also, job.prompt))
+            self.captioner_info = describe_together(self.captioner_info, second)
         self.least = _least(job, self.captioner_info)
         self.voice = resolve_voice(job.voice, job.speaker, job.language, job.accept_licence, job.quality)
         self.delivery = _delivery(job)
@@ -72,11 +77,12 @@ class Rooms:
         return choose_device(self.job.device)
 
     @cached_property
-    def captioner(self) -> "Captioner":
+    def captioner(self) -> "AnyCaptioner":
         """The captioner, loaded."""
-        from captioner.captioning import Captioner
+        from captioner.captioning import Wanted
 
-        return Captioner.load(self.captioner_name, device=self.device)
+        job = self.job
+        return Wanted(self.captioner_name, job.also, job.prompt, job.trust_remote_code).load(self.device)
 
     @cached_property
     def speaker(self) -> "Speaker":

@@ -17,7 +17,7 @@ from flows import paths
 from flows.addresses import shown
 from flows.clips import heal
 from flows.clusters import Cluster, cluster_of
-from flows.console import Console
+from flows.console import Console, amount
 from flows.engine import Body, client_of, run_directly, run_in_flow, run_in_prefect
 from flows.errors import BrokenOffError, FlowError
 from flows.estimate import Estimate, estimate
@@ -187,11 +187,11 @@ class _Run:
         if not self.to_do:
             return None
         if self.job.runner == "threads":
-            self.console.say(f"Narrating {self.to_do} photos; loading the captioner and the voice ...")
+            self.console.say(f"Narrating {amount(self.to_do, 'photo')}; loading the captioner and the voice ...")
             self.rooms.load()
             return None
         self.console.say(
-            f"Narrating {self.to_do} photos by {self.job.runner} ({self.job.address or 'this machine'}) ..."
+            f"Narrating {amount(self.to_do, 'photo')} by {self.job.runner} ({self.job.address or 'this machine'}) ..."
         )
         return stack.enter_context(cluster_of(self.job))
 

@@ -9,13 +9,9 @@ Letters: B clips, P phoneme characters, T frames, M mel bands.
 """
 
 import argparse
-import csv
 import json
 import logging
 import math
-import signal
-import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +24,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from speech import corpus
 from speech.acoustic import ForwardTTS, IPAPhonemes, build, token_ids
+from speech.resumable import Stateful, Training
 
 log = logging.getLogger(__name__)
 
 RECIPE = Path(__file__).parent / "recipes" / "narrator.json"
 LOSSES = ("mel", "duration", "pitch")
 LOG_STEPS = 200
-SAVE_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -148,13 +144,15 @@ def learning_rate(step: int, settings: dict[str, Any]) -> float:
     return float(settings["final_learning_rate"] + span * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
-class Trainer:
+class Trainer(Training):
     """One training run in a folder: model, average of its weights, optimiser, step."""
+
+    log_steps, losses = LOG_STEPS, LOSSES
 
     def __init__(self, utterances: list[corpus.Utterance], recipe: dict[str, Any], folder: Path) -> None:
         """Build everything from the recipe, and go on from the folder's checkpoint where there is one."""
-        self.settings, self.folder, self.step = recipe["training"], folder, 0
-        self.stopping = False
+        self.settings = recipe["training"]
+        super().__init__(folder, self.settings["steps"])
         torch.manual_seed(self.settings["seed"])
         self.train_clips, self.dev_clips = split(utterances, self.settings["held_out_clips"])
         self.statistics = measure(self.train_clips)
@@ -167,24 +165,15 @@ class Trainer:
             self.model.parameters(), betas=(0.9, 0.98), weight_decay=self.settings["weight_decay"]
         )
         self.bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - torch has no public question
-        self._resume()
+        self.resume()
+        self.batches = endless(self.train_clips, self.settings["batch_frames"], self.settings["seed"], self.step)
 
-    def run(self) -> None:
-        """Train up to the recipe's number of steps."""
-        saved, started, sums, first = time.monotonic(), time.monotonic(), Counter[str](), self.step
-        for batch in endless(self.train_clips, self.settings["batch_frames"], self.settings["seed"], self.step):
-            if self.step >= self.settings["steps"] or self.stopping:
-                break
-            clips = [self.train_clips[k] for k in batch]
-            sums.update(self._update(collate(clips, self.characters, self.statistics)))
-            self.step += 1
-            if self.step % LOG_STEPS == 0:
-                self._log(sums, self.step - first, time.monotonic() - started)
-                sums, first, started = Counter(), self.step, time.monotonic()
-            if time.monotonic() - saved > SAVE_S:
-                self.save()
-                saved = time.monotonic()
-        self.save()
+    def advance(self) -> dict[str, float]:
+        """Take one step and return its losses."""
+        clips = [self.train_clips[k] for k in next(self.batches)]
+        parts = self._update(collate(clips, self.characters, self.statistics))
+        self.step += 1
+        return parts
 
     def _update(self, batch: Batch) -> dict[str, float]:
         """Take one step and return its losses."""
@@ -203,52 +192,24 @@ class Trainer:
         return {name: float(value.detach()) for name, value in parts.items()}
 
     def evaluate(self) -> dict[str, float]:
-        """Return the averaged model's losses on the held-out clips."""
+        """Return the averaged model's losses on the held-out clips, as `dev_` and the name of the loss."""
         self.average.eval()
-        totals = dict.fromkeys(LOSSES, 0.0)
+        totals = dict.fromkeys((f"dev_{name}" for name in LOSSES), 0.0)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             for clip in self.dev_clips:
                 parts = losses(self.average.module, collate([clip], self.characters, self.statistics))
                 for name, value in parts.items():
-                    totals[name] += float(value) / len(self.dev_clips)
+                    totals[f"dev_{name}"] += float(value) / len(self.dev_clips)
         return totals
 
-    def _log(self, sums: Counter[str], steps: int, elapsed_s: float) -> None:
-        """Add a row to `losses.csv`: means over the last `steps` steps, and the held-out clips' losses."""
-        row = {"step": self.step, "step_s": elapsed_s / steps, **{name: sums[name] / steps for name in LOSSES}}
-        row |= {f"dev_{name}": value for name, value in self.evaluate().items()}
-        path = self.folder / "losses.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(row))
-            if fresh:
-                writer.writeheader()
-            writer.writerow({name: round(value, 5) for name, value in row.items()})
-        log.info("step %d: %s", self.step, {name: round(value, 4) for name, value in row.items()})
+    def parts(self) -> dict[str, Stateful]:
+        """Return the model, the average of its weights and the optimiser."""
+        return {"model": self.model, "average": self.average, "optimizer": self.optimizer}
 
-    def save(self) -> None:
-        """Write the checkpoint under a temporary name, then rename it."""
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "settings": json.dumps(self.model_settings),
-            "mel_mean": torch.from_numpy(self.statistics.mel_mean),
-            "mel_scale": torch.from_numpy(self.statistics.mel_scale),
-        }
-        torch.save(state, self.folder / "checkpoint.part")
-        (self.folder / "checkpoint.part").replace(self.folder / "checkpoint.pt")
-
-    def _resume(self) -> None:
-        """Go on from the checkpoint, where there is one."""
-        path = self.folder / "checkpoint.pt"
-        if path.exists():
-            state = torch.load(path, weights_only=True)
-            self.step = state["step"]
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+    def facts(self) -> dict[str, Any]:
+        """Return what an export needs: the model's settings and what the mels are normalised by."""
+        means, scales = (torch.from_numpy(a) for a in (self.statistics.mel_mean, self.statistics.mel_scale))
+        return {"settings": self.model_settings, "mel_mean": means, "mel_scale": scales}
 
 
 def split(utterances: list[corpus.Utterance], held_out: int) -> tuple[list[corpus.Utterance], list[corpus.Utterance]]:
@@ -275,7 +236,7 @@ def main() -> None:
         log.info("%d clips prepared", corpus.save(corpus.prepare(options.corpus), prepared))
     recipe = json.loads(options.recipe.read_text(encoding="utf-8"))
     trainer = Trainer(corpus.load(prepared), recipe, options.folder)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: setattr(trainer, "stopping", True))
+    trainer.stop_at_sigterm()
     trainer.run()
 
 

@@ -10,13 +10,9 @@ Letters: B segments, M mel bands, T frames, N samples, C channels.
 """
 
 import argparse
-import csv
 import json
 import logging
 import math
-import signal
-import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +23,7 @@ from torch import nn
 
 from speech import corpus, discriminators, train, vocoder
 from speech.mels import HOP_LENGTH, MEL_FLOOR
+from speech.resumable import Stateful, Training
 from speech.vocoder import HifiganGenerator
 from speech.vocoder_pairs import FULL_SCALE, Pair, load_pairs, make_pairs, save_pairs
 from speech.voices import resolve_voice
@@ -34,8 +31,8 @@ from speech.voices import resolve_voice
 log = logging.getLogger(__name__)
 
 RECIPE = Path(__file__).parent / "recipes" / "narrator_vocoder.json"
+LOSSES = ("hidden", "wave", "spectrum", "critics", "deceiving", "feature")
 LOG_STEPS = 50
-SAVE_S = 180.0
 FFT_SIZES = (2048, 1024, 512, 256)
 """Resolutions at which the student's sound is compared with the teacher's or the recording's, hop a quarter of each."""
 SLOPE, LAST_SLOPE = 0.1, 0.01
@@ -149,13 +146,15 @@ def learning_rate(step: int, settings: dict[str, Any]) -> float:
     return float(rate * min(1.0, (step + 1) / settings["warm_up_steps"]))
 
 
-class Trainer:
+class Trainer(Training):
     """One training run in a folder: student, average of its weights, teacher, critics, optimisers, step."""
+
+    log_steps, losses = LOG_STEPS, LOSSES
 
     def __init__(self, pairs: list[Pair], teacher: HifiganGenerator, recipe: dict[str, Any], folder: Path) -> None:
         """Build everything from the recipe, and go on from the folder's checkpoint where there is one."""
-        self.settings, self.generator_settings, self.folder = recipe["training"], recipe["generator"], folder
-        self.step, self.stopping, self.pairs = 0, False, pairs
+        self.settings, self.generator_settings, self.pairs = recipe["training"], recipe["generator"], pairs
+        super().__init__(folder, self.settings["distilling_steps"] + self.settings["adversarial_steps"])
         torch.manual_seed(self.settings["seed"])
         self.student = vocoder.as_images(prune(teacher, self.generator_settings)).requires_grad_(True)
         self.bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - torch has no public question
@@ -171,25 +170,7 @@ class Trainer:
             [discriminators.SpectrumCritics(channels), discriminators.PeriodCritics(channels)]
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         self.critic_optimizer = torch.optim.AdamW(self.critics.parameters(), betas=(0.8, 0.99), weight_decay=0.0)
-        self._resume()
-
-    @property
-    def last_step(self) -> int:
-        """How many steps the run has in all."""
-        return int(self.settings["distilling_steps"] + self.settings["adversarial_steps"])
-
-    def run(self) -> None:
-        """Train up to the recipe's number of steps."""
-        saved, started, sums, first = time.monotonic(), time.monotonic(), Counter[str](), self.step
-        while self.step < self.last_step and not self.stopping:
-            sums.update(self.advance())
-            if self.step % LOG_STEPS == 0:
-                self._log(sums, self.step - first, time.monotonic() - started)
-                sums, first, started = Counter(), self.step, time.monotonic()
-            if time.monotonic() - saved > SAVE_S:
-                self.save()
-                saved = time.monotonic()
-        self.save()
+        self.resume()
 
     def advance(self) -> dict[str, float]:
         """Take one step of the phase that it belongs to, and return its losses."""
@@ -273,41 +254,19 @@ class Trainer:
         """Return the context in which the convolutions run in bfloat16 where the processor has it."""
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
 
-    def _log(self, sums: Counter[str], steps: int, elapsed_s: float) -> None:
-        """Add a row to `losses.csv`: means over the last `steps` steps."""
-        names = ("hidden", "wave", "spectrum", "critics", "deceiving", "feature")
-        row = {"step": self.step, "step_s": elapsed_s / steps, **{name: sums[name] / steps for name in names}}
-        path = self.folder / "losses.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(row))
-            if fresh:
-                writer.writeheader()
-            writer.writerow({name: round(value, 5) for name, value in row.items()})
-        log.info("step %d: %s", self.step, {name: round(value, 4) for name, value in row.items()})
-
-    def save(self) -> None:
-        """Write the checkpoint under a temporary name, then rename it."""
-        state = {
-            "step": self.step,
-            "settings": json.dumps(self.generator_settings),
-            "student": self.student.state_dict(),
-            "average": self.average.state_dict(),
-            "critics": self.critics.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "critic_optimizer": self.critic_optimizer.state_dict(),
+    def parts(self) -> dict[str, Stateful]:
+        """Return the student, the average of its weights, the critics and both optimisers."""
+        return {
+            "student": self.student,
+            "average": self.average,
+            "critics": self.critics,
+            "optimizer": self.optimizer,
+            "critic_optimizer": self.critic_optimizer,
         }
-        torch.save(state, self.folder / "checkpoint.part")
-        (self.folder / "checkpoint.part").replace(self.folder / "checkpoint.pt")
 
-    def _resume(self) -> None:
-        """Go on from the checkpoint, where there is one."""
-        path = self.folder / "checkpoint.pt"
-        if path.exists():
-            state = torch.load(path, weights_only=True)
-            self.step = state["step"]
-            for name in ("student", "average", "critics", "optimizer", "critic_optimizer"):
-                getattr(self, name).load_state_dict(state[name])
+    def facts(self) -> dict[str, Any]:
+        """Return what an export needs: the generator's settings."""
+        return {"settings": self.generator_settings}
 
 
 def _widened(mel: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
@@ -346,7 +305,7 @@ def main() -> None:
         save_pairs(make_pairs(options.corpus, corpus.load(prepared), voice, held_out), paired)
     recipe = json.loads(options.recipe.read_text(encoding="utf-8"))
     trainer = Trainer(load_pairs(paired), vocoder.universal(), recipe, options.folder)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: setattr(trainer, "stopping", True))
+    trainer.stop_at_sigterm()
     trainer.run()
 
 

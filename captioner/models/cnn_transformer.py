@@ -68,3 +68,7 @@ class TransformerCaptioner(WordNetwork):
         for layer in self.region_layers:
             mixed = layer(mixed)
         return mixed
+
+    def watch(self, regions: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Give what the layers make of one caption a photo, (B, T, W), and where they look, (B, T, L), in one go."""
+        return self.looked_at(self.encode(regions), tokens)

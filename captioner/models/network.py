@@ -80,6 +80,13 @@ class CaptionNetwork(nn.Module):
         del regions, tokens
         return None
 
+    def watch(self, regions: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Give what `hidden` and `attend` do for one caption a photo: (B, T, W) and (B, T, L).
+
+        A family does both at once where that saves work.
+        """
+        return self.hidden(self.encode(regions), tokens[:, None])[:, 0], self.attend(regions, tokens)
+
     def forward(self, memory: Any, tokens: Tensor) -> Tensor:
         """Give the scores of each next word, (B, C, T, V), for captions (B, C, T) that begin with the start token."""
         return self.score(self.hidden(memory, tokens))

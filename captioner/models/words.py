@@ -68,14 +68,17 @@ class WordNetwork(CaptionNetwork):
 
         `regions` are the encoder's (B, L, D), `tokens` one caption a photo, (B, T), with its start token, no padding.
         """
-        memory = self.encode(regions)
+        return self.looked_at(self.encode(regions), tokens)[1]
+
+    def looked_at(self, memory: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Give what the layers make of one caption a photo, (B, T, W), and where they look, (B, T, L)."""
         words = self.embed(tokens) + self.positions[: tokens.shape[1]]  # (B, T, W)
         mask = causal(tokens.shape[1], tokens.device)  # (T, T)
         looks = []
         for layer, seen in zip(self.layers, self.seen(memory), strict=True):
             words, looked = layer.watch(words, mask, seen)
             looks.append(looked)
-        return torch.stack(looks).mean(0)
+        return words, torch.stack(looks).mean(0)
 
     def start(self, regions: Tensor) -> DecoderCache:
         """Begin to decode photos (B, L, D): encode them once for all captions and all tokens."""

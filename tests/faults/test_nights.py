@@ -58,8 +58,8 @@ def test_a_run_whose_machine_dies_is_crashed_and_the_next_one_finishes_the_folde
         watch.note("deployed: a run every minute, one at a time; heartbeat 30 s, silent for 90 s is crashed")
         with working(worker_command("narrate"), tmp_path / "worker", PREFECT_API_URL=url) as worker:
             until(lambda: committed(runs) >= 2, 900, "a scheduled run in mid-run", pause_s=0.05)
-            (first,) = ended("RUNNING")
             kill_whole(worker)
+            (first,) = ended("RUNNING")  # what it was when nobody was left to say otherwise
         left = committed(runs)
         watch.note(f"killed -9: the worker and its run, {left} of {PHOTOS} photos committed")
         assert 0 < left < PHOTOS
@@ -68,7 +68,7 @@ def test_a_run_whose_machine_dies_is_crashed_and_the_next_one_finishes_the_folde
             until(
                 lambda: first["id"] in [run["id"] for run in ended("CRASHED")], 900, "the killed run is marked Crashed"
             )
-            watch.note(f"the killed run is Crashed; {len(ended('CANCELLED'))} nights were turned away meanwhile")
+            watch.note(f"the killed run is Crashed; nights turned away meanwhile: {len(ended('CANCELLED'))}")
             (done, *_) = until(lambda: ended("COMPLETED"), 1800, "a later run ends")
             watch.note(f"the next night is Completed: {done['state']['message']}")
 

@@ -70,7 +70,7 @@ def ask(url: str, kind: str, **filters: Any) -> list[dict[str, Any]]:
                 found: list[dict[str, Any]] = json.load(answer)
                 return found
         except urllib.error.HTTPError as error:
-            if error.code != 500 or left == 0:  # "database is locked", on a busy machine
+            if error.code not in (500, 503) or left == 0:  # "database is locked", on a busy machine
                 raise
         time.sleep(5)
     return []

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from narrating import Runs, make_photo, make_photos
-from servers import ask, real_server, runs_into, until, worker_command, working
+from servers import ask, kill_whole, real_server, runs_into, until, worker_command, working
 
 from flows.job import Job
 
@@ -71,7 +71,9 @@ def test_a_deployment_has_a_form_that_explains_every_setting_one_run_at_a_time_a
     (pool,) = ask(prefect_server, "work_pools", work_pools={"name": {"any_": ["forms"]}})
     assert pool["type"] == "process"
     automations = {one["name"]: one for one in ask(prefect_server, "automations")}
-    assert automations["narrate: a silent run is a crashed one"]["trigger"]["within"] == 540.0
+    silent = automations["narrate: a silent run of forms is a crashed one"]["trigger"]
+    assert silent["within"] == 540.0
+    assert silent["match_related"] == {"prefect.resource.id": f"prefect.deployment.{deployment['id']}"}
     (told,) = automations["narrate: tell of failed runs of forms"]["actions"]
     assert told["type"] == "send-notification"
     assert len(automations) == len(ask(prefect_server, "automations"))
@@ -184,24 +186,67 @@ def test_serve_does_the_same_in_one_process_and_its_schedule_goes_on_when_it_is_
     assert sorted(runs.rows().index) == ["000.png"]
 
 
+@contextmanager
+def ear(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Start a web server that takes a POST; yield its address and the file with what it heard, a line each."""
+    code = "import http.server, sys\nclass Ear(http.server.BaseHTTPRequestHandler):\n def do_POST(self):\n"
+    code += "  heard = self.rfile.read(int(self.headers['content-length']))\n"
+    code += "  open(sys.argv[2], 'ab').write(heard + b'\\n')\n"
+    code += "  self.send_response(200); self.end_headers()\n"
+    code += "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Ear).serve_forever()\n"
+    with _free_port() as port:
+        command = [sys.executable, "-c", code, port, str(folder / "heard")]
+    with working(command, folder / "ear"):
+        yield f"http://127.0.0.1:{port}/", folder / "heard"
+
+
+def told_of(heard: Path) -> dict[str, str]:
+    """Wait for a notification; return it."""
+    until(lambda: heard.exists() and heard.read_bytes().endswith(b"\n"), NIGHT_LIMIT_S, "the notification")
+    (line,) = heard.read_bytes().splitlines()
+    told: dict[str, str] = json.loads(line)
+    return told
+
+
+def begin_by_hand(url: str) -> None:
+    """Begin a run of the deployment, as the UI's button does."""
+    command = [sys.executable, "-m", "prefect", "deployment", "run", "narrate/nights"]
+    subprocess.run(command, env=os.environ | {"PREFECT_API_URL": url}, capture_output=True, timeout=400, check=True)
+
+
+SELDOM = ("--cron", "0 3 1 1 *")
+
+
 @pytest.mark.slow
 def test_a_failed_night_is_told_to_whoever_was_named(runs: Runs, tmp_path: Path):
     (tmp_path / "list.txt").write_text("photos/nowhere.png\n")
     runs.settings["photos"] = str(tmp_path / "list.txt")
-    heard = tmp_path / "heard.json"
-    code = "import http.server, sys, pathlib\nclass Ear(http.server.BaseHTTPRequestHandler):\n def do_POST(self):\n"
-    code += "  pathlib.Path(sys.argv[2]).write_bytes(self.rfile.read(int(self.headers['content-length'])))\n"
-    code += "  self.send_response(200); self.end_headers()\n"
-    code += "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Ear).serve_forever()\n"
-    with _free_port() as port:
-        ear = [sys.executable, "-c", code, port, str(heard)]
-    with working(ear, tmp_path / "ear"), server_on("sqlite", tmp_path) as url:
-        options = ("--cron", "* * * * *", "--notify", f"http://127.0.0.1:{port}/")
-        assert spawn(runs, "deploy", *options, PREFECT_API_URL=url).returncode == 0
+    with ear(tmp_path) as (address, heard), server_on("sqlite", tmp_path) as url:
+        assert spawn(runs, "deploy", *SELDOM, "--notify", address, PREFECT_API_URL=url).returncode == 0
         with working(worker_command("narrate"), tmp_path / "worker", PREFECT_API_URL=url):
-            until(lambda: heard.exists() and heard.read_bytes(), NIGHT_LIMIT_S, "the notification")
+            begin_by_hand(url)
+            told = told_of(heard)
 
-    told = json.loads(heard.read_bytes())
     assert told["subject"] == "narrate: Failed"
     assert "list.txt 20" in told["text"]
-    assert "1 photos: 0 described, 0 taken over from before, 0 refused, 1 failed; more than 1% failed" in told["text"]
+    counts = "1 photo: 0 described, 0 taken over from before, 0 refused, 1 failed"
+    assert f"{counts}; more than 1% failed (1 vanished)\n{url.removesuffix('/api')}/runs/flow-run/" in told["text"]
+    assert "Traceback" not in (tmp_path / "worker" / "log").read_text()
+
+
+@pytest.mark.slow
+def test_a_night_that_was_killed_is_told_to_whoever_was_named(runs: Runs, tmp_path: Path):
+    make_photos(runs.photos, 40)
+    runs.settings["shard_size"] = 2
+    with ear(tmp_path) as (address, heard), server_on("sqlite", tmp_path) as url:
+        options = (*SELDOM, "--heartbeat", "30", "--notify", address)
+        assert spawn(runs, "deploy", *options, PREFECT_API_URL=url).returncode == 0
+        with working(worker_command("narrate"), tmp_path / "worker", PREFECT_API_URL=url) as worker:
+            begin_by_hand(url)
+            parts = runs.out / "manifest"
+            until(lambda: list(parts.glob("part-*.parquet")), NIGHT_LIMIT_S, "a run in mid-run", pause_s=0.05)
+            kill_whole(worker)
+        told = told_of(heard)
+
+    assert told["subject"] == "narrate: Crashed"
+    assert "No sign of life: the run was killed, or its machine is away." in told["text"]

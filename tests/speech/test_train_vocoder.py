@@ -89,7 +89,7 @@ def first_spectrum(folder: Path, changed: dict[str, float]) -> float:
 def test_learning_stage_by_stage_brings_the_student_nearer_to_its_teacher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(train_vocoder, "LOG_STEPS", 5)
+    monkeypatch.setattr(train_vocoder.Trainer, "log_steps", 5)
     before = first_spectrum(tmp_path / "before", {"local_steps": 0, "distilling_steps": 5, "learning_rate": 1e-9})
     after = first_spectrum(tmp_path / "after", {"local_steps": 15, "distilling_steps": 20, "learning_rate": 0.02})
     by_stage = [float(row["hidden"]) for row in rows(tmp_path / "after")[:3]]
