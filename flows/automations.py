@@ -21,16 +21,19 @@ def set_up(deployment: str, identity: "UUID", told: "UUID | None", heartbeat_s: 
 
     `ui` is where the server's pages are.
     """
-    _put(f"narrate: a silent run of {deployment} is a crashed one", _silence(identity, heartbeat_s), _mark_crashed())
+    within_s = BEATS * heartbeat_s
+    about = f"Marks a run Crashed that gives no sign of life for {within_s} s, so that the next one can begin."
+    name = f"narrate: a silent run of {deployment} is a crashed one"
+    _put(name, about, _silence(identity, within_s), _mark_crashed())
     name = f"narrate: tell of failed runs of {deployment}"
     if told is not None:
-        _put(name, _trouble(identity), _tell(told, ui))
+        _put(name, "Tells of runs that are Failed or Crashed.", _trouble(identity), _tell(told, ui))
     else:
         _drop(name)
 
 
-def _silence(identity: "UUID", heartbeat_s: int) -> Any:
-    """Return the trigger for a run that was alive and gives no sign of life for three times its heartbeat."""
+def _silence(identity: "UUID", within_s: int) -> Any:
+    """Return the trigger for a run that was alive and gives no sign of life for so long."""
     from prefect.automations import EventTrigger, Posture, ResourceSpecification
 
     return EventTrigger(
@@ -41,7 +44,7 @@ def _silence(identity: "UUID", heartbeat_s: int) -> Any:
         expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in ENDS)},
         posture=Posture.Proactive,
         threshold=1,
-        within=timedelta(seconds=BEATS * heartbeat_s),
+        within=timedelta(seconds=within_s),
     )
 
 
@@ -81,11 +84,11 @@ def _of(identity: "UUID") -> Any:
     return ResourceSpecification({"prefect.resource.id": f"prefect.deployment.{identity}"})
 
 
-def _put(name: str, trigger: Any, action: Any) -> None:
+def _put(name: str, about: str, trigger: Any, action: Any) -> None:
     """Create the automation of this name, or renew the one that stands."""
     from prefect.automations import AutomationCore
 
-    wanted = AutomationCore(name=name, description="Set up by narrate.", trigger=trigger, actions=[action])
+    wanted = AutomationCore(name=name, description=f"{about} Set up by narrate.", trigger=trigger, actions=[action])
 
     async def put(client: Any, found: Sequence[Any]) -> None:
         for automation in found[:1]:

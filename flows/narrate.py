@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from flows.errors import Interrupted
@@ -41,6 +42,7 @@ def narrate(shards: Iterable[Shard], stages: "Stages", to_do: int, call: Call, w
             with stages.timing_calls():
                 call(name, shard.number, partial(stage, shard))
 
+    began = perf_counter()
     lanes = stages.lanes()
     widths = [lane.width for lane in lanes]
     try:
@@ -49,6 +51,7 @@ def narrate(shards: Iterable[Shard], stages: "Stages", to_do: int, call: Call, w
                 watcher.shard_done(stages.summary, to_do)
     except Interrupted:
         stages.summary.interrupted = stages.stop.signal
+    stages.summary.wall_s = perf_counter() - began
     for watcher in watchers:
         watcher.finished(stages.summary)
 

@@ -50,15 +50,14 @@ def reason_line(summary: Summary) -> str:
 
 
 def count_table(summary: Summary) -> list[dict[str, str | int]]:
-    """Return the counts by status and reason as rows of a table, with the first photo of each reason."""
+    """Return the counts by status and reason as a table's rows, failures first, with the first photo of each reason."""
     statuses = {"described": summary.counts.described, "taken over": summary.counts.taken_over}
     statuses |= {"decorative": summary.counts.decorative, "left": summary.counts.left}
-    table: list[dict[str, str | int]] = [
-        {"status": name, "reason": "", "photos": count, "first": ""} for name, count in statuses.items() if count
-    ]
-    for reason, count in sorted(summary.reasons.items()):
+    table: list[dict[str, str | int]] = []
+    for reason, count in sorted(summary.reasons.items(), key=lambda pair: (pair[0] not in FAILURES, -pair[1], pair[0])):
         status, first = "failed" if reason in FAILURES else "refused", summary.first.get(reason, "")
         table.append({"status": status, "reason": reason, "photos": count, "first": first})
+    table += [{"status": name, "reason": "", "photos": count, "first": ""} for name, count in statuses.items() if count]
     return table
 
 

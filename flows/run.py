@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from captioner.errors import CaptionerError
@@ -170,13 +169,11 @@ class _Run:
             def body(call: Call, watchers: Sequence[Watcher]) -> Summary:
                 with stop.listening(), self.console.progress(self.to_do), _once_begun():
                     self._keep_account()
-                    began = perf_counter()
                     shards = cut(self.plan.works(), self.job.shard_size)
                     told = (self.rooms, self.plan, self.summary, stop, workers, self.console.advance, self._bursts())
                     far = cluster is not None and watchers  # without Prefect there is nobody to ask the cluster
                     stages = FarStages(*told, cluster=cluster) if far else Stages(*told, turns=turns)
                     narrate(shards, stages, self.to_do, call, [self.console, *watchers])
-                    self.summary.wall_s = perf_counter() - began
                     call("report", None, self._report)
                 return self.summary
 

@@ -1,5 +1,6 @@
 """What Prefect shows of a run: a line and a step of the bar a shard, then a table of what came out and a summary."""
 
+import logging
 from collections.abc import Callable
 from pathlib import PurePath, PurePosixPath
 from typing import Any
@@ -19,6 +20,7 @@ class PrefectWatcher:
         """Make nothing yet: the first shard does. `say` is told, once, that Prefect is away."""
         from prefect.logging import get_run_logger
 
+        logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)  # a line a shard, not one more a stage
         self._job, self._log = job, get_run_logger()
         self._progress: Any = None
         self._shards = 0
@@ -34,7 +36,7 @@ class PrefectWatcher:
         self._try(self._log.info, f"shard {self._shards}: {told}")
         percent = 100.0 * counts.committed / max(1, to_do)
         if self._progress is None:
-            description = f"Photos of {self._job.photos} committed to the manifest"
+            description = f"Photos done, of {to_do}"
             self._progress = self._try(
                 create_progress_artifact, percent, key="narrate-progress", description=description
             )
@@ -45,7 +47,7 @@ class PrefectWatcher:
         """Write the table of counts by status and reason, and the summary."""
         from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-        line = count_line(summary.counts)
+        line = trouble_first(summary)
         self._try(create_table_artifact, count_table(summary), key="narrate-results", description=line)
         self._try(create_markdown_artifact, in_markdown(self._job, summary), key="narrate-summary", description=line)
 
@@ -64,6 +66,14 @@ def run_name(photos: str, began: str) -> str:
     """Return what a run is called in the UI: the folder of its photos and when it began."""
     parts = [part for part in PurePath(photos).parts if not set(part) & set("*?[")]
     return f"{parts[-1] if parts else photos} {began}"
+
+
+def trouble_first(summary: Summary) -> str:
+    """Return the counts so that a card of Prefect's, which shows some 35 characters, shows what went wrong."""
+    counts = summary.counts
+    named = {"failed": counts.failed, "refused": counts.refused, "described": counts.described}
+    named |= {"decorative": counts.decorative, "taken over": counts.taken_over, "left": counts.left}
+    return ", ".join(f"{count} {name}" for name, count in named.items() if count) or "no photos"
 
 
 def in_markdown(job: Job, summary: Summary) -> str:
@@ -109,7 +119,7 @@ def _time(summary: Summary) -> list[str]:
 
 
 def _link(place: Folder) -> str:
-    """Return the address of a file, as a browser on the same machine opens it."""
+    """Return the address of a file; browsers open it from their address line, but by no link on a web page."""
     return PurePosixPath(place).as_uri() if isinstance(place, PurePath) and place.is_absolute() else str(place)
 
 

