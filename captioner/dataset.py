@@ -89,8 +89,8 @@ def find_data(folder: Path) -> Data:
 def assert_apart(train: Iterable[Example], dev: Iterable[Example]) -> None:
     """Raise DataError where a photo is both learned from and scored.
 
-    Photos are compared by name, without folder and extension; COCO's of 2014 and 2017 by their number, since they are
-    the same photos under two names.
+    Photos are compared by name, without folder and extension, or by their whole path where they are named by that;
+    COCO's of 2014 and 2017 by their number, since they are the same photos under two names.
     """
     both = {_identity(one) for one in train} & {_identity(one) for one in dev}
     if both:
@@ -99,6 +99,8 @@ def assert_apart(train: Iterable[Example], dev: Iterable[Example]) -> None:
 
 
 def _identity(example: Example) -> str:
+    if Path(example.name).is_absolute():
+        return example.name
     return re.sub(r"^COCO_(train|val|test)\d{4}_", "", Path(example.name).stem)
 
 

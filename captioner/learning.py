@@ -1,9 +1,10 @@
 """A captioner that learns from its reviewers: some hundred photos with a person's words, minutes of a processor.
 
 The network that writes is tuned, the encoder stays; words that reviewers use and the captioner does not know are added
-to its vocabulary. What was learned is mixed with what was known (Wortsman et al. 2021, arXiv 2109.01903), as much of it
-as passes a gate: reviewers have fewer words to change in held-out photos, and dev CIDEr-D stands where it can be looked
-at. All of it starts from the same captioner each time, so that no round builds on the mistakes of another.
+to its vocabulary. Where photos are at hand that it learned from once, it rehearses some of them, so that it forgets
+less. What was learned is mixed with what was known (Wortsman et al. 2021, arXiv 2109.01903), as much of it as passes a
+gate: reviewers have fewer words to change in held-out photos, and dev CIDEr-D stands where it can be looked at. All of
+it starts from the same captioner each time, so that no round builds on the mistakes of another.
 
 Shapes: L regions, D features.
 """
@@ -11,7 +12,6 @@ Shapes: L regions, D features.
 import copy
 import hashlib
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -21,15 +21,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from captioner.bundle import Bundle, load_bundle
 from captioner.dataset import Data, Example
 from captioner.decoding import search_captions
 from captioner.errors import DataError
 from captioner.metrics import all_scores, ptb_like
+from captioner.new_words import imprint, with_new_words_of, with_words
 from captioner.soup import mix
-from captioner.tokenizer import SPECIAL, Tokenizer, split_words
 from captioner.train import Trainer
 from captioner.train_settings import Settings
 from captioner.weights import model_folder
@@ -42,8 +41,6 @@ SHARES = (1.0, 0.6, 0.3)
 """How much of what was learned is tried, the most first."""
 DEV_LOSS = 0.005
 """How far dev CIDEr-D may fall."""
-NEW_WORD = 3
-"""A word that reviewers use in so many photos joins the vocabulary."""
 BATCH_PHOTOS = 50
 
 Advance = Callable[[int], None]
@@ -53,14 +50,20 @@ Advance = Callable[[int], None]
 class Course:
     """How it is taught; LOG.md has the measurement."""
 
-    steps: int = 120
+    steps: int = 150
     """Batches learned from."""
     batch_photos: int = 32
     """Photos a batch, or all there are."""
-    rate: float = 2e-4
+    rate: float = 1.5e-4
     """Highest learning rate."""
-    versions: tuple[str, ...] = ("plain", "flip", "crop1")
+    versions: tuple[str, ...] = ("plain",)
     """Versions of each photo, as in captioner.feature_cache."""
+    rehearsed: int = 300
+    """Photos that it learned from once and rehearses, where they are at hand: at least so many."""
+    rehearsed_each: int = 3
+    """And so many for each reviewed photo, or what is new drives out what was known."""
+    rehearsed_most: int = 900
+    """But no more than these: each must be encoded once."""
     seed: int = 1
     """Everything random follows from it."""
 
@@ -83,6 +86,8 @@ class Lesson:
     """Photos learned from."""
     held_out: int
     """Photos kept back for the gate."""
+    rehearsed: int
+    """Photos rehearsed."""
     dev: int
     """Dev photos scored."""
     new_words: tuple[str, ...]
@@ -119,46 +124,48 @@ def _digits(name: str) -> int:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
 
 
-def learn(
-    base: str | Path, reviewed: Sequence[Example], dev: Sequence[Example], course: Course, advance: Advance
-) -> Lesson:
+def learn(base: str | Path, reviewed: Sequence[Example], known: Data, course: Course, advance: Advance) -> Lesson:
     """Teach the captioner `base` and put what it learned to the gate; `advance` is told of each step.
 
-    `reviewed` are photos with a person's words, each under a name that stays its own; `dev` photos with captions, or
-    none. Raises DataError where there are too few to learn from.
+    `reviewed` are photos with a person's words, each under a name that stays its own; `known` has what it learned from
+    once, to be rehearsed, and the dev photos of the gate: either may be empty. Raises DataError where there are too few
+    to learn from.
     """
     train, held_out = part(reviewed)
     if len(train) < LEAST_LEARNED or len(held_out) < LEAST_HELD_OUT:
         what = f"{len(train)} reviewed photos to learn from and {len(held_out)} to check by are too few"
         raise DataError(what, mend=f"review until there are {LEAST_LEARNED} and {LEAST_HELD_OUT}")
-    old, tuned, new_words = teach(base, train, course, advance)
-    looked, seen = regions_of(old, held_out), regions_of(old, dev)
+    count = min(max(course.rehearsed, course.rehearsed_each * len(train)), course.rehearsed_most)
+    rehearsed = sorted(known.train, key=lambda one: _digits(one.name))[:count]
+    old, tuned, new_words = teach(base, train, rehearsed, course, advance)
+    looked, seen = regions_of(old, held_out), regions_of(old, known.dev)
 
     def marks(bundle: Bundle) -> Marks:
         texts = captions_of(bundle, looked)
-        return Marks(edits_in_100(texts, held_out), _dev_score(bundle, seen, dev))
+        return Marks(edits_in_100(texts, held_out), _dev_score(bundle, seen, known.dev))
 
     before, tried, best = marks(old), dict[float, Marks](), None
+    known_words = with_new_words_of(old, tuned, len(new_words))
     for share in SHARES:
-        mixed = mix([copy.deepcopy(old), tuned], [1 - share, share])
+        mixed = mix([copy.deepcopy(known_words), tuned], [1 - share, share])
         tried[share] = marks(mixed)
         if passes(before, tried[share]):
             best = mixed
             break
-    return Lesson(len(train), len(held_out), len(dev), new_words, before, tried, best)
+    return Lesson(len(train), len(held_out), len(rehearsed), len(known.dev), new_words, before, tried, best)
 
 
 def teach(
-    base: str | Path, train: Sequence[Example], course: Course, advance: Advance
+    base: str | Path, train: Sequence[Example], rehearsed: Sequence[Example], course: Course, advance: Advance
 ) -> tuple[Bundle, Bundle, tuple[str, ...]]:
     """Return the captioner as it was, with room for new words, the one that learned, and the new words."""
-    bundle, new_words = _with_words(load_bundle(model_folder(base)), train)
+    bundle, new_words = with_words(load_bundle(model_folder(base)), train)
     with tempfile.TemporaryDirectory(prefix="narrate-learn-") as folder, redirect_stdout(StringIO()):
         settings = Settings(
             data=Path(folder),
             out=Path(folder),
             steps=course.steps,
-            batch_photos=min(course.batch_photos, len(train)),
+            batch_photos=min(course.batch_photos, len(train) + len(rehearsed)),
             versions=course.versions,
             peak_rate=course.rate,
             encoder_rate=0.0,
@@ -168,8 +175,9 @@ def teach(
             average_keep=0.97,
             seed=course.seed,
         )
-        trainer = Trainer(settings, Data(train=list(train)), copy.deepcopy(bundle))
-        trainer.train.captions = max(len(one.captions) for one in train)
+        trainer = Trainer(settings, Data(train=[*train, *rehearsed]), copy.deepcopy(bundle))
+        imprint(trainer, len(new_words))
+        trainer.train.captions = 1  # drawn anew for each batch where a photo has more
         for _ in range(course.steps):
             trainer.train_step()
             advance(1)
@@ -181,33 +189,6 @@ def _all_blocks(bundle: Bundle) -> int | None:
     """Return how many blocks the encoder has, so that all of it is computed once; None where it has no such cut."""
     blocks = getattr(getattr(bundle.encoder, "network", None), "blocks", None)
     return None if blocks is None else len(blocks)
-
-
-def _with_words(bundle: Bundle, train: Sequence[Example]) -> tuple[Bundle, tuple[str, ...]]:
-    """Return the captioner with the words that reviewers use often and it does not know, and these words.
-
-    A new word starts as the mean of all words and as unlikely as the least likely one: before it is learned it is
-    never said.
-    """
-    known = set(bundle.tokenizer.words)
-    uses = Counter(word for one in train for word in {w for text in one.captions for w in split_words(text)})
-    new = tuple(sorted(word for word, count in uses.items() if count >= NEW_WORD and word not in known))
-    if not new:
-        return bundle, ()
-    tokenizer = Tokenizer([*bundle.tokenizer.words[len(SPECIAL) :], *new])
-    config = bundle.model.config
-    model = type(bundle.model)(replace(config, vocabulary=len(tokenizer)))
-    old = bundle.model.state_dict()
-    grown = {name: one for name, one in model.state_dict().items() if one.shape != old[name].shape}  # (V, ...)
-    model.load_state_dict(old | {name: _grown(old[name], len(new)) for name in grown})
-    model.eval().requires_grad_(requires_grad=False)
-    return replace(bundle, model=model, tokenizer=tokenizer), new
-
-
-def _grown(rows: Tensor, count: int) -> Tensor:
-    """Return a tensor with a row a word, (V, ...), with `count` rows more: the mean, of biases (V,) the least."""
-    more = rows.min() if rows.dim() == 1 else rows.mean(0, keepdim=True)
-    return torch.cat([rows, more.expand(count, *rows.shape[1:])])
 
 
 @torch.inference_mode()

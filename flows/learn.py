@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from captioner.bundle import save_bundle
-from captioner.dataset import Example, find_data
+from captioner.dataset import Data, Example, find_data
 from captioner.errors import DataError
-from captioner.learning import Course, Lesson, learn
+from captioner.learning import Course, Lesson, learn, part
 from captioner.photos import open_photo
 from captioner.records import Photo
 from captioner.weights import describe
@@ -23,11 +24,13 @@ from flows.learned import state, use
 from flows.manifest import Manifest
 from flows.records import Row
 from flows.reviews import Decision, Reviews
-from flows.storage import write_text
+from flows.storage import write_json, write_text
 from flows.words import same_language
 from speech.lexicon import INLINE
 
 COURSE = Course()
+LONGEST_TERM = 2
+"""Words of a term."""
 LEAST_TERM = 2
 """A word that was put in another's place in so many photos is a preferred term."""
 _SAY = re.compile(
@@ -80,8 +83,7 @@ def _take_sounds(decision: Decision, row: Row, found: Corrections) -> None:
 def _take_words(decision: Decision, row: Row, found: Corrections) -> None:
     text = without_sounds(decision.new, decision.old)
     if decision.action == "edited" and row["caption"]:
-        pairs = {(" ".join(old), " ".join(new)) for old, new in replaced(row["caption"], text.lower().rstrip("."))}
-        found.terms.update(pair for pair in pairs if max(len(part.split()) for part in pair) <= 2)  # noqa: PLR2004 - terms
+        found.terms.update(_terms(row["caption"], text.lower().rstrip(".")))
     path = uri_path(row["uri"]) if is_local(row["uri"]) else None
     if path is None or not path.is_file():
         found.unread += 1
@@ -89,22 +91,32 @@ def _take_words(decision: Decision, row: Row, found: Corrections) -> None:
     found.reviewed.append(Example(row["sha256"], (text,), path))
 
 
+def _terms(caption: str, text: str) -> set[tuple[str, str]]:
+    """Return the terms that a reviewer put in others' place: none where the text was written anew."""
+    pairs = {(" ".join(old), " ".join(new)) for old, new in replaced(caption, text)}
+    changed = sum(len(old.split()) for old, _ in pairs)
+    if 2 * changed > len(caption.split()):
+        return set()
+    return {pair for pair in pairs if max(len(side.split()) for side in pair) <= LONGEST_TERM}
+
+
 def teach(
     out: Path, captioner: str, data: Path | None, advance: Callable[[int], None]
 ) -> tuple[Corrections, Lesson | None]:
     """Write lexicon and terms, teach the captioner, and put it to use where it passes the gate.
 
-    `data` is a folder of Flickr8k's kind, whose dev photos the gate looks at. The lesson is None where too few photos
-    were reviewed. Raises FlowError and CaptionerError where it cannot begin.
+    `data` is a folder of Flickr8k's kind, with photos to rehearse and dev photos for the gate. The lesson is None where
+    too few photos were reviewed. Raises FlowError and CaptionerError where it cannot begin.
     """
     base = describe(captioner)
-    dev = find_data(data).dev if data is not None else []
+    known = find_data(data) if data is not None else Data()
     found = corrections(out, base.language)
     _write_tables(out, found)
     whole = [one for one in found.reviewed if _is_same(one)]
     found.unread += len(found.reviewed) - len(whole)
+    write_json(paths.learned_folder(out) / "dataset.json", _dataset(whole), paths.scratch_folder(out))
     try:
-        lesson = learn(base.folder, whole, dev, COURSE, advance)
+        lesson = learn(base.folder, whole, known, COURSE, advance)
     except DataError:
         return found, None
     if lesson.bundle is not None:
@@ -138,24 +150,47 @@ def _write_tables(out: Path, found: Corrections) -> None:
     write_text(folder / "terms.csv", _table(("said", "preferred", "photos"), terms), scratch)
 
 
+def _dataset(reviewed: list[Example]) -> dict[str, Any]:
+    """Return the photos and words to learn from in Karpathy's layout, those of the gate as `val`: photos stay in place.
+
+    `python -m captioner.train --data OUT/learned` reads it, and so do other trainers.
+    """
+    parts = zip(("train", "val"), part(reviewed), strict=True)
+    return {
+        "dataset": "reviewed",
+        "images": [
+            {"filename": str(one.file.resolve()), "sha256": one.name, "split": split}
+            | {"sentences": [{"raw": text} for text in one.captions]}
+            for split, examples in parts
+            for one in examples
+        ],
+    }
+
+
 def _table(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([tuple(columns), *rows])
     return text.getvalue()
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def told(out: Path, found: Corrections, lesson: Lesson | None) -> Iterator[str]:
     """Yield what was learned, line by line."""
     folder = paths.learned_folder(out)
     terms = sum(count >= LEAST_TERM for count in found.terms.values())
-    yield f"{len(found.lexicon)} words heard wrong: {folder / 'lexicon.csv'} (narrate run --lexicon takes it)"
-    yield f"{terms} preferred terms: {folder / 'terms.csv'}"
+    yield f"{_count(len(found.lexicon), 'word')} heard wrong: {folder / 'lexicon.csv'} (narrate run --lexicon takes it)"
+    yield f"{_count(terms, 'preferred term')}: {folder / 'terms.csv'}"
     if found.unread:
         yield f"{found.unread} reviewed photos are gone, changed or in a store: they are not learned from"
     if lesson is None:
         yield f"{len(found.reviewed)} photos with a person's words: too few to teach the captioner"
         return
-    yield f"Learned from {lesson.learned} photos, checked on {lesson.held_out}; {len(lesson.new_words)} new words"
+    rehearsed = f" and {lesson.rehearsed} rehearsed" if lesson.rehearsed else ""
+    new = _count(len(lesson.new_words), "new word")
+    yield f"Learned from {lesson.learned} photos{rehearsed}, checked on {lesson.held_out}; {new}"
     before = lesson.before
     for share, marks in lesson.tried.items():
         line = f"{share:.0%} of what was learned: {before.edits:.1f} -> {marks.edits:.1f} words to change in 100"

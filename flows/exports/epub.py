@@ -65,6 +65,7 @@ class _Lists:
     seen: set[str] = field(default_factory=set)
     """Hashes of photos and clips that are in the archive."""
     total_s: float = 0.0
+    figures: int = 0
     makers: Counter[str] = field(default_factory=Counter)
     voices: set[str] = field(default_factory=set)
     languages: Counter[str] = field(default_factory=Counter)
@@ -91,7 +92,7 @@ def write_epub(rows: Iterator[Published], target: Target) -> None:
 def _write_section(book: ZipFile, number: int, rows: list[Published], lists: _Lists, target: Target) -> bool:
     """Write a page of figures and its overlay; return whether there was anything to write."""
     name, figures, pars, links = f"section-{number:04d}", [], [], []
-    silent_s = lists.total_s
+    silent_s, first = lists.total_s, lists.figures + 1
     for place, one in enumerate(rows, start=1):
         picture = target.picture(one)
         if picture is None:
@@ -106,11 +107,11 @@ def _write_section(book: ZipFile, number: int, rows: list[Published], lists: _Li
         target.advance(1)
     if not figures:
         return False
-    heading = f"<h1>Photos {(number - 1) * FIGURES_A_SECTION + 1} and following</h1>\n"
-    body = f'<section id="photos" epub:type="chapter" aria-label="{name}">\n{heading}{"".join(figures)}</section>\n'
+    label = f"Photos {first} to {lists.figures}" if len(figures) > 1 else f"Photo {first}"
+    heading = f'<h1 id="heading">{label}</h1>\n{"".join(figures)}'
+    body = f'<section id="photos" epub:type="chapter" aria-labelledby="heading">\n{heading}</section>\n'
     title = xml_text(f"{target.told.title}, {number}")
     _put(book, f"book/text/{name}.xhtml", _PAGE.format(title=title, style="../style.css", body=body).encode())
-    label = f"Photos {(number - 1) * FIGURES_A_SECTION + 1} and following"
     lists.contents.write(f'<li><a href="text/{name}.xhtml">{label}</a>\n<ol>\n{"".join(links)}</ol></li>\n')
     lists.spine.write(f'<itemref idref="{name}"/>\n')
     _close_section(book, name, "".join(pars), lists, lists.total_s - silent_s)
@@ -166,6 +167,7 @@ def _store(book: ZipFile, path: str, data: bytes, kind: str, lists: _Lists) -> s
 
 
 def _note(one: Published, lists: _Lists) -> None:
+    lists.figures += 1
     if one.made_by:
         lists.makers[one.made_by] += 1
         lists.languages[one.language] += 1

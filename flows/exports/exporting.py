@@ -1,10 +1,12 @@
 """The way of an export: choose the rows, write them under a temporary name, put the whole in its place."""
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ from filelock import FileLock, Timeout
 from flows import paths
 from flows.errors import FlowError
 from flows.exports.formats import FORMATS, Format
+from flows.exports.places import assert_of_kind, assert_ours, assert_writable
 from flows.exports.published import Choice, Published, Tally, last_run, published
 from flows.exports.replacing import whole_file, whole_folder
 from flows.exports.settings import Export
@@ -27,9 +30,7 @@ def export(told: Export, counted: Callable[[int], None] = lambda _rows: None) ->
     Raises FlowError where it cannot begin, OSError where the disk refuses; the export of before stands then.
     """
     manifest, kind = opened(told.out), FORMATS[told.to]
-    told = _with_address(told, kind)
-    if told.in_place and not kind.beside:
-        raise FlowError("only xmp can be written into photos", "--in-place", "give --to xmp")
+    told = _checked(told, kind)
     target, tally = place_of(told, kind), Tally()
     run_id = last_run(told.out) if kind.last_run else None
     choice = Choice(told.approved, wordless=kind.whole, heavy=kind.whole, run_id=run_id)
@@ -38,17 +39,34 @@ def export(told: Export, counted: Callable[[int], None] = lambda _rows: None) ->
         with _replacing(target, kind, told) as place:
             writer(kind)(rows, Target(place, told, tally, counted))
             if not tally.written:
-                mend = "approve some first, or leave --approved out" if told.approved else "narrate some photos first"
-                raise FlowError(f"no row can be written as {told.to}", str(told.out), mend)
+                raise FlowError(f"no row can be written as {told.to}", str(told.out), _mend(told, kind))
     return target, tally
 
 
-def _with_address(told: Export, kind: Format) -> Export:
-    """Return the export with the address that it will have, without the last slash; raises FlowError for none."""
-    if kind.needs_web and urlsplit(told.web).scheme not in ("http", "https"):
+def _mend(told: Export, kind: Format) -> str:
+    if told.approved:
+        return "approve some first, or leave --approved out"
+    return "the last run made nothing new" if kind.last_run else "narrate some photos first"
+
+
+def _checked(told: Export, kind: Format) -> Export:
+    """Return the export with its place in full and its address without the last slash.
+
+    Raises FlowError where its wishes do not go together.
+    """
+    if told.in_place and not kind.beside:
+        raise FlowError("only xmp can be written into photos", "--in-place", "give --to xmp")
+    if told.in_place and told.into is not None:
+        raise FlowError("photos are written where they are", "--in-place and --into", "give one of the two")
+    if not told.title.strip():
+        raise FlowError("a title is needed", "--title", "give one, or leave --title out")
+    address = urlsplit(told.web)
+    is_web = address.scheme in ("http", "https") and address.netloc and not re.search(r"\s", told.web)
+    if kind.needs_web and not is_web:
         what = f"{told.to} needs the address at which it will be served"
         raise FlowError(what, "--web", "give one such as https://example.org/photos")
-    return replace(told, web=told.web.rstrip("/"))
+    into = None if told.into is None else Path(os.path.abspath(told.into.expanduser()))  # noqa: PTH100 - links stay
+    return replace(told, web=told.web.rstrip("/"), into=into)
 
 
 def opened(out: Any) -> Manifest:
@@ -67,15 +85,18 @@ def writer(kind: Format) -> Callable[[Iterator[Published], Target], None]:
 
 
 def place_of(told: Export, kind: Format) -> Path:
-    """Return the file or folder to write; raises FlowError where a store would have to be written to."""
-    if kind.beside:
-        return told.into or Path()
-    if told.into is None:
-        if isinstance(told.out, Path):
-            return told.out / "exports" / kind.name
+    """Return the file or folder to write; raises FlowError where that would be in a store, or cannot be written."""
+    if kind.beside and told.into is None:
+        return Path()
+    if told.into is None and not isinstance(told.out, Path):
         raise FlowError("an export is written to a disk of this machine", str(told.out), "name a place by --into")
-    into = told.into.expanduser()
-    return into / kind.name if not kind.is_folder and into.is_dir() else into
+    into = told.into or Path(told.out) / "exports" / kind.name
+    place = into / kind.name if not kind.is_folder and not kind.beside and into.is_dir() else into
+    assert_ours(place, told.out)
+    if not kind.is_folder and not kind.beside:
+        assert_of_kind(place, PurePosixPath(kind.name).suffix)
+    assert_writable(place if kind.beside else place.parent, place)
+    return place
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from flows.manifest import Manifest
 from flows.records import Row
 from flows.reviews import Decision, Reviews
 from flows.schema import COLUMNS
-from flows.storage import Folder, names_in
+from flows.storage import Folder, names_in, read_file
 from flows.tables import column_named
 
 EDITED = "edited by a person"
@@ -23,6 +23,8 @@ _WRITERS = {"person": EDITED, "table": "given in the owner's table", "photo": "c
 
 _TITLES = ("title", "headline", "name")
 _LONG_TEXTS = ("long_description", "long description", "extended_description", "ext_descr")
+
+_SECOND = len("20260101T000000Z")
 
 HEAVY = ("attention", "alternatives")
 """Columns that only a copy of the whole manifest needs."""
@@ -192,6 +194,12 @@ def _writer(row: Row) -> str:
 
 
 def last_run(out: Folder) -> str | None:
-    """Return the id of the newest run that left an account; ids begin with the time."""
-    names = [name for name in names_in(paths.run_path(out, "x").parent) if name.endswith(".json")]
-    return PurePosixPath(max(names)).stem if names else None
+    """Return the id of the newest run that left an account; ids begin with the second in which it began."""
+    names = sorted(name for name in names_in(paths.run_path(out, "x").parent) if name.endswith(".json"))
+    newest = [PurePosixPath(name).stem for name in names if name[:_SECOND] == names[-1][:_SECOND]]
+    return max(newest, key=lambda run_id: _began(out, run_id)) if newest else None
+
+
+def _began(out: Folder, run_id: str) -> str:
+    data = read_file(paths.run_path(out, run_id))
+    return str(json.loads(data).get("began", "")) if data else ""

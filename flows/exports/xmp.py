@@ -5,6 +5,7 @@ with the photo's, and only then it takes the photo's place.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ BACKUP = ".before-narrate"
 """Ending of a photo's copy from before its first writing."""
 WORDS_STAND = "whose file has alt text of somebody else's, which stands"
 UNREADABLE = "whose XMP cannot be read"
+NAME_TOO_LONG = "whose name is too long for a file beside it"
+LONGEST_NAME_BYTES = 255
+"""What file systems of Linux, macOS and Windows take."""
 
 
 def write_xmp(rows: Iterator[Published], target: Target) -> None:
@@ -48,14 +52,14 @@ def _count(why: str | None, target: Target) -> None:
 def _write_beside(one: Published, target: Target) -> str | None:
     """Write one sidecar; return why not, where it is left as it was."""
     photo = _photo_of(one)
-    if photo is None and target.told.into is None:
-        return "whose photo is gone, or in a store"
     beside = photo.with_name(f"{photo.name}.xmp") if photo is not None else None
     into = target.told.into
     final = into / f"{_safe(one.id)}.xmp" if into is not None else beside
-    known = next((path for path in (final, beside) if path is not None and path.is_file()), None)
     if final is None:
         return "whose photo is gone, or in a store"
+    if _is_too_long(final.name):
+        return NAME_TOO_LONG
+    known = next((path for path in (final, beside) if path is not None and path.is_file()), None)
     before = known.read_bytes() if known is not None else None
     try:
         after = merged(before, one)
@@ -65,10 +69,19 @@ def _write_beside(one: Published, target: Target) -> str | None:
         return UNREADABLE
     if after != before or known != final:
         final.parent.mkdir(parents=True, exist_ok=True)
-        scratch = final.with_name(f".{final.name[:200]}.partial")
+        scratch = _scratch(final)
         scratch.write_bytes(after)
         place(scratch, final)
     return None
+
+
+def _scratch(path: Path) -> Path:
+    """Return a temporary name beside a file, short whatever the file's own is, with its ending."""
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial{path.suffix}")
+
+
+def _is_too_long(name: str) -> bool:
+    return len(os.fsencode(name)) > LONGEST_NAME_BYTES
 
 
 def _safe(photo_id: str) -> PurePosixPath:
@@ -86,6 +99,9 @@ def _write_into(one: Published, target: Target) -> str | None:
     photo = _photo_of(one)
     if photo is None:
         return "whose photo is gone, or in a store"
+    photo = photo.resolve()  # a link to it stays a link
+    if _is_too_long(photo.name + BACKUP):
+        return NAME_TOO_LONG
     data = photo.read_bytes()
     if hashlib.sha256(data).hexdigest() != one.sha256:
         return "whose photo changed since the last run"
@@ -95,7 +111,7 @@ def _write_into(one: Published, target: Target) -> str | None:
         return WORDS_STAND
     except UnreadableError:
         return UNREADABLE
-    scratch = photo.with_name(f".{photo.stem[:200]}.partial{photo.suffix}")
+    scratch = _scratch(photo)
     scratch.unlink(missing_ok=True)
     try:
         why = _embed(packet, photo, scratch)

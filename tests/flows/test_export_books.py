@@ -171,6 +171,7 @@ def test_the_books_overlay_is_as_long_as_its_clips_and_points_at_the_figures(exp
     assert all(f'<figure id="{anchor}"' in page for anchor in texts)
     assert 'alt="=A bay, &amp; two &lt; three ships."' in page
     assert 'role="presentation"><img' in page
+    assert ">Photos 1 to 5</h1>" in page
     assert book.infolist()[0].filename == "mimetype"
     assert book.infolist()[0].compress_type == ZIP_STORED
 
@@ -219,6 +220,22 @@ def test_a_podcast_has_a_chapter_a_photo_in_the_feed_and_in_the_sound(exported: 
     assert int(enclosure.get("length")) == (place / "episode-0001.mp3").stat().st_size
     assert enclosure.get("url") == f"{WEB}/episode-0001.mp3"
     assert "trained model tiny (3)" in feed.findtext(".//item/description")
+
+
+def test_ffprobe_finds_the_chapters_of_an_episode_where_they_are_heard(exported: Exported):
+    program = shutil.which("ffprobe")
+    if program is None:
+        pytest.skip("no ffprobe is installed: apt-get install ffmpeg")
+    place, _ = exported.write("podcast", web=WEB)
+    command = [program, "-v", "error", "-show_chapters", "-show_format", "-of", "json", str(place / "episode-0001.mp3")]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    listed = json.loads((place / "episode-0001.chapters.json").read_text(encoding="utf-8"))["chapters"]
+
+    assert [one["tags"]["title"] for one in found["chapters"]] == [one["title"] for one in listed]
+    assert [float(one["start_time"]) for one in found["chapters"]] == pytest.approx(
+        [one["startTime"] for one in listed], abs=0.002
+    )
+    assert found["format"]["tags"]["title"] == "Described photos, 1"
 
 
 def test_the_digest_is_what_the_last_run_made(runs: Runs):

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exporting import Exported
+from exporting import ODD, Exported
 from narrating import Runs, make_photos
 
 from captioner import learning
-from captioner.dataset import Example
+from captioner.dataset import Data, Example, find_data
 from captioner.learning import Course, Marks, distance, learn, part, passes
 from flows import learn as learning_flow
 from flows.errors import FlowError
@@ -50,6 +50,9 @@ def test_words_that_reviewers_put_in_anothers_place_twice_are_preferred_terms(ex
     for name, caption in (("a.png", "a kid runs"), ("town/c.png", "the kid sits")):
         exported.change(name, caption=caption, alt_text=f"{caption.capitalize()}.")
         exported.decide(name, "edited", f"{caption.replace('kid', 'child').capitalize()}.")
+    for name in ("b.png", ODD):
+        exported.change(name, caption="boat here", alt_text="Boat here.")
+        exported.decide(name, "edited", "Snow there.")  # written anew: these are no two words for one thing
     learning_flow.teach(exported.out, str(tiny_captioner), None, lambda _: None)
 
     assert table(exported.out / "learned/terms.csv") == [{"said": "kid", "preferred": "child", "photos": "2"}]
@@ -100,6 +103,18 @@ def test_the_next_run_uses_the_captioner_that_learned_and_undo_takes_it_back(run
     assert runs.rows().loc["008.png", "caption"] == before.loc["008.png", "caption"]
 
 
+def test_what_is_learned_from_is_a_data_set_that_training_reads(reviewed: Exported, tiny_captioner: Path):
+    (reviewed.photos / "more/005.png").write_bytes(b"another photo")
+    found, lesson = learning_flow.teach(reviewed.out, str(tiny_captioner), None, lambda _: None)
+    data = find_data(reviewed.out / "learned")
+
+    assert lesson is not None
+    assert found.unread == 1
+    assert (len(data.train), len(data.dev)) == (lesson.learned, lesson.held_out)
+    assert {one.captions for one in [*data.train, *data.dev]} == {(f"{TAUGHT.capitalize()}.",)}
+    assert data.train[0].read().shape[2] == 3
+
+
 def test_a_captioner_that_the_user_names_is_not_replaced_by_what_another_one_learned(
     reviewed: Exported, tiny_captioner: Path, tmp_path: Path
 ):
@@ -138,7 +153,7 @@ def test_the_gate_asks_for_fewer_edits_and_for_dev_to_stand(edits: float, dev: f
 def test_words_that_only_reviewers_use_join_the_vocabulary(tmp_path: Path, tiny_captioner: Path):
     photos = make_photos(tmp_path, 12)
     shown = [Example(f"photo {n}", ("a wombat in the snow",), path) for n, path in enumerate(photos)]
-    lesson = learn(tiny_captioner, shown, [], COURSE, lambda _: None)
+    lesson = learn(tiny_captioner, shown, Data(), COURSE, lambda _: None)
 
     assert lesson.new_words == ("wombat",)
     assert lesson.bundle is not None
