@@ -82,8 +82,9 @@ def fetch(name: str) -> Path:
     Weights come as safetensors where the repository has them. Raises ModelError where it cannot be fetched.
     """
     from huggingface_hub import constants, get_session, list_repo_files, snapshot_download
-    from huggingface_hub.utils import logging
+    from huggingface_hub.utils import logging as their_logging
 
+    logging: Any = their_logging
     repository, revision = _parts(name)
     logging.set_verbosity_error()  # it tells of each of its tries
     try:

@@ -60,9 +60,10 @@ def picture_signals(pixels: NDArray[np.uint8]) -> dict[str, float]:
     """Return what the pixels of a photo, (H, W, 3), tell before any model: light, colours, edges, grain."""
     small = Image.fromarray(pixels).resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX)
     red, green, blue = np.moveaxis(np.asarray(small), 2, 0)
-    grey = np.asarray(small.convert("L")).astype(np.float32)
+    greys = np.asarray(small.convert("L"))
+    grey = greys.astype(np.float32)
     across, down = np.abs(np.diff(grey, axis=1)), np.abs(np.diff(grey, axis=0))
-    shares = np.bincount((grey // (256 // _LEVELS)).astype(np.uint8).ravel(), minlength=_LEVELS) / grey.size
+    shares = np.bincount((greys // (256 // _LEVELS)).ravel(), minlength=_LEVELS) / grey.size
     kinds = _colour_shares(red, green, blue)
     top, left = (max(0, (side - SIDE_PX) // 2) for side in pixels.shape[:2])
     middle = pixels[top : top + SIDE_PX, left : left + SIDE_PX].astype(np.float32)
