@@ -50,7 +50,7 @@ Advance = Callable[[int], None]
 class Course:
     """How it is taught; LOG.md has the measurement."""
 
-    steps: int = 150
+    steps: int = 100
     """Batches learned from."""
     batch_photos: int = 32
     """Photos a batch, or all there are."""
@@ -58,12 +58,8 @@ class Course:
     """Highest learning rate."""
     versions: tuple[str, ...] = ("plain",)
     """Versions of each photo, as in captioner.feature_cache."""
-    rehearsed: int = 300
-    """Photos that it learned from once and rehearses, where they are at hand: at least so many."""
-    rehearsed_each: int = 3
-    """And so many for each reviewed photo, or what is new drives out what was known."""
-    rehearsed_most: int = 900
-    """But no more than these: each must be encoded once."""
+    rehearsed: int = 240
+    """Photos that it learned from once and rehearses, where they are at hand."""
     seed: int = 1
     """Everything random follows from it."""
 
@@ -135,8 +131,7 @@ def learn(base: str | Path, reviewed: Sequence[Example], known: Data, course: Co
     if len(train) < LEAST_LEARNED or len(held_out) < LEAST_HELD_OUT:
         what = f"{len(train)} reviewed photos to learn from and {len(held_out)} to check by are too few"
         raise DataError(what, mend=f"review until there are {LEAST_LEARNED} and {LEAST_HELD_OUT}")
-    count = min(max(course.rehearsed, course.rehearsed_each * len(train)), course.rehearsed_most)
-    rehearsed = sorted(known.train, key=lambda one: _digits(one.name))[:count]
+    rehearsed = sorted(known.train, key=lambda one: _digits(one.name))[: course.rehearsed]
     old, tuned, new_words = teach(base, train, rehearsed, course, advance)
     looked, seen = regions_of(old, held_out), regions_of(old, known.dev)
 

@@ -15,6 +15,7 @@ from captioner.errors import DataError
 from captioner.learning import Course, Lesson, learn, part
 from captioner.photos import open_photo
 from captioner.records import Photo
+from captioner.signals import FUNCTION_WORDS
 from captioner.weights import describe
 from flows import paths
 from flows.addresses import is_local, uri_path
@@ -97,7 +98,12 @@ def _terms(caption: str, text: str) -> set[tuple[str, str]]:
     changed = sum(len(old.split()) for old, _ in pairs)
     if 2 * changed > len(caption.split()):
         return set()
-    return {pair for pair in pairs if max(len(side.split()) for side in pair) <= LONGEST_TERM}
+    return {pair for pair in pairs if all(_may_be_term(side.split()) for side in pair)}
+
+
+def _may_be_term(words: list[str]) -> bool:
+    """Return whether words name something: `the` in the place of `a` is no term."""
+    return len(words) <= LONGEST_TERM and not FUNCTION_WORDS.issuperset(words)
 
 
 def teach(
@@ -186,7 +192,7 @@ def told(out: Path, found: Corrections, lesson: Lesson | None) -> Iterator[str]:
     if found.unread:
         yield f"{found.unread} reviewed photos are gone, changed or in a store: they are not learned from"
     if lesson is None:
-        yield f"{len(found.reviewed)} photos with a person's words: too few to teach the captioner"
+        yield f"{len(found.reviewed)} photos with a person's words: too few to teach the captioner (40 are enough)"
         return
     rehearsed = f" and {lesson.rehearsed} rehearsed" if lesson.rehearsed else ""
     new = _count(len(lesson.new_words), "new word")

@@ -47,9 +47,10 @@ def test_a_word_heard_wrong_goes_into_a_lexicon_that_a_run_takes(exported: Expor
 
 
 def test_words_that_reviewers_put_in_anothers_place_twice_are_preferred_terms(exported: Exported, tiny_captioner: Path):
-    for name, caption in (("a.png", "a kid runs"), ("town/c.png", "the kid sits")):
+    for name, caption in (("a.png", "a young kid runs"), ("town/c.png", "a young kid sits")):
         exported.change(name, caption=caption, alt_text=f"{caption.capitalize()}.")
-        exported.decide(name, "edited", f"{caption.replace('kid', 'child').capitalize()}.")
+        corrected = caption.replace("kid", "child").replace("a ", "the ")
+        exported.decide(name, "edited", f"{corrected.capitalize()}.")
     for name in ("b.png", ODD):
         exported.change(name, caption="boat here", alt_text="Boat here.")
         exported.decide(name, "edited", "Snow there.")  # written anew: these are no two words for one thing
