@@ -55,10 +55,10 @@ def draw_curves(options: argparse.Namespace) -> None:
     figure, axes = plt.subplots(1, len(LOSSES), figsize=(9, 3), constrained_layout=True)
     for axis, loss in zip(axes, LOSSES, strict=True):
         axis.plot(steps, [float(row[loss]) for row in rows], label="training")
-        axis.plot(steps, [float(row[f"dev_{loss}"]) for row in rows], label="held out")
-        axis.set(title=loss, xlabel="step", yscale="log")
-        axis.grid(alpha=0.3, which="both")
-    axes[0].legend()
+        axis.plot(steps, [float(row[f"dev_{loss}"]) for row in rows], label="held out, averaged weights")
+        axis.set(title=loss, xlabel="step")
+        axis.grid(alpha=0.3)
+    axes[1].legend()
     figure.savefig(options.picture, dpi=80)
 
 
