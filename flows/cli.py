@@ -141,6 +141,33 @@ def learn(out: Path, captioner: str, data: Path | None, undo: bool) -> None:
     sys.exit(commands.unlearn(out) if undo else commands.learn(out, captioner, data))
 
 
+@narrate.command(short_help="Find photos of OUT by words or by an example.")
+@click.argument("out")
+@click.argument("text", default="")
+@click.option("--like", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Find photos like this one.")
+@click.option("--by", type=click.Choice(["words", "meaning", "features"]), default="words", show_default=True,
+              help="Look for TEXT's words in the alt texts, compare its meaning with theirs (extra meaning), "
+                   "or compare it with the photos (a captioner of the family coca).")  # fmt: skip
+@click.option("--captioner", default="narrator-lite", show_default=True, help="Whose features.")
+@click.option("--top", default=24, show_default=True, type=click.IntRange(1), help="Photos at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--index", is_flag=True, help="Keep every photo's features in OUT/features, for --like and --by features."
+)
+def search(out: str, text: str, index: bool, as_json: bool, **told: Any) -> None:
+    """Find the photos of OUT that TEXT or an example asks for: a list here, a page and JSON in OUT/search."""
+    from flows import commands
+    from flows.search import Query
+    from flows.storage import folder_at
+
+    if not index and not text and not told["like"]:
+        raise click.UsageError('give words, as in narrate search OUT "a dog on a beach", or --like PHOTO')
+    if index:
+        click.echo(commands.index(out, told["captioner"]))
+    if text or told["like"]:
+        sys.exit(commands.search(Query(folder_at(out), text, **told), as_json=as_json))
+
+
 @narrate.command(short_help="Check every row, hash and clip in OUT.")
 @click.argument("out")
 @click.option("--photos", is_flag=True, help="Read every photo again too, and compare it with its hash.")
@@ -179,7 +206,7 @@ def calibrate(photos: Path, device: str, sheet: Path | None, **wanted: Any) -> N
     "--fetch", metavar="NAME", help="Fetch hf:ORG/NAME: the one command that uses the network for captioners."
 )
 def captioners(fetch: str | None) -> None:
-    """List the captioners that are here, with language, licence and whether they know when they are wrong."""
+    """List the captioners here, with cost, scores and terms, and the families that can be trained."""
     from flows.captioners import fetch_captioner, print_captioners
 
     sys.exit(fetch_captioner(fetch) if fetch else print_captioners())

