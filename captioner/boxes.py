@@ -106,7 +106,7 @@ class DetectorEncoder(PhotoEncoder):
         anchors = AnchorGenerator(((side // 4, 3 * side // 8, side // 2, 3 * side // 4),), ((1.0,),))
         pool = MultiScaleRoIAlign(["0"], output_size=4, sampling_ratio=2)
         self.network: Any = FasterRCNN(
-            _backbone(channels), config.classes, min_size=side, max_size=side, image_mean=[config.pixel_mean] * 3,
+            _backbone(channels), min_size=side, max_size=side, image_mean=[config.pixel_mean] * 3,
             image_std=[config.pixel_std] * 3, rpn_anchor_generator=anchors, box_roi_pool=pool, box_head=_head(channels),
             box_predictor=_Predictor(channels, config.classes), box_batch_size_per_image=16,
             rpn_batch_size_per_image=32, rpn_post_nms_top_n_train=32, rpn_post_nms_top_n_test=16,

@@ -1,10 +1,11 @@
-"""Train families one after another by one recipe and score them on the same photos: a table, one row each.
+"""Train families side by side by one recipe and score them on the same photos: a table, one row each.
 
-    python -m captioner.compare --data DATA --out DIR --steps 200 --csv families.csv [--only show_tell,coca]
+    python -m captioner.compare --data DATA --out DIR --minutes 4 --csv families.csv [--only show_tell,coca]
 
-Each sees the same photos in the same order, so many steps; what takes a CNN takes the same one, frozen, from one
-cache. A killed command that is started again goes on where it was: trained steps and finished rows stand. Scores are
-of all dev photos, with the search that a captioner has by itself. Times are the processor's, of one thread.
+They take turns, and each gets the same minutes of processor time, whatever else the machine does; each sees the same
+photos in the same order, as many as it gets through. What takes a CNN takes the same one, frozen, from one cache. A
+killed command that is started again, with other minutes too, goes on where each family's last turn ended. Scores are of
+all dev photos, with the search that a captioner has by itself. Times are the processor's, of one thread.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from captioner.dataset import Data, Example, find_data
 from captioner.decoding import Search, search_captions
 from captioner.errors import CaptionerError
 from captioner.models import ContrastiveNetwork
+from captioner.pictures import draw_runs
 from captioner.retrieval import recalls
 from captioner.scoring import scores_of_maps
 from captioner.tokenizer import END, PADDING, START, Tokenizer
@@ -38,8 +40,11 @@ COLUMNS = ("model", "encoder", "parameters", "steps", "photos a step", "minutes"
            "photo to text R@1", "photo to text R@5", "photo to text R@10", "ms a photo")  # fmt: skip
 TIMED_PHOTOS = 24
 """Photos that the time of one is the mean of."""
+TURN_S = 15.0
+"""Seconds of processor time that a family learns before it is the next one's turn."""
+WARM_UP_STEPS = 20
 WATCHED_PHOTOS = 60
-"""Dev photos that a training run watches itself by."""
+"""Dev photos whose loss is logged after each turn."""
 
 
 @dataclass(frozen=True)
@@ -73,30 +78,49 @@ ENTRIES = (
 
 def settings_of(entry: Entry, given: argparse.Namespace) -> Settings:
     """Return the one recipe for a row of the table."""
-    settings = Settings(given.data, given.out / entry.name.replace(" ", "-"), steps=given.steps, family=entry.family)
-    settings = replace(settings, options=entry.options, language_steps=entry.language_steps, versions=("plain",))
+    settings = Settings(given.data, given.out / entry.name.replace(" ", "-"), minutes=given.minutes)
+    settings = replace(settings, family=entry.family, options=entry.options, language_steps=entry.language_steps)
     settings = replace(settings, cache=given.out / "cache", batch_photos=given.batch_photos, name=entry.name)
     settings = replace(settings, fixed_blocks=7 if default_encoder(entry.family) != "patches" else None)
-    settings = replace(settings, tune_share=1.0, encoder_rate=0.0, peak_rate=given.peak_rate, score_s=1e9)
-    return replace(settings, warm_up_steps=max(1, given.steps // 6), average_keep=0.98, checkpoint_s=60.0)
+    settings = replace(settings, tune_share=1.0, encoder_rate=0.0, peak_rate=given.peak_rate, versions=("plain",))
+    return replace(settings, warm_up_steps=WARM_UP_STEPS, average_keep=0.98)
 
 
-def train(entry: Entry, settings: Settings, data: Data) -> tuple[Bundle, Trainer, float]:
-    """Train one, or go on with it; returns it with its averaged weights and the processor's minutes."""
-    settings.out.mkdir(parents=True, exist_ok=True)
-    bundle = new_bundle(data, settings)
-    spent = settings.out / "processor_s.txt"
-    before = float(spent.read_text(encoding="utf-8")) if spent.exists() else 0.0
-    trainer = Trainer(settings, replace(data, dev=data.dev[:WATCHED_PHOTOS]), bundle)
-    say(f"{entry.name}: step {trainer.step} of {trainer.total}")
-    began = time.process_time()
-    try:
-        trainer.run()
-    finally:
-        spent.write_text(f"{before + time.process_time() - began:.1f}", encoding="utf-8")
-    average = trainer.average
-    finished = replace(bundle, encoder=average.encoder, model=average.model)
-    return finished, trainer, float(spent.read_text(encoding="utf-8")) / 60
+class TimedTrainer(Trainer):
+    """Learns for so many minutes of processor time, in turns; the learning rate falls as they pass."""
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of processor time that are left."""
+        return max(0.0, self.settings.minutes * 60 - self.spent_s)
+
+    def turn(self) -> None:
+        """Learn for one turn, and keep what was learned."""
+        until_s = self.spent_s + min(TURN_S, self.left_s)
+        losses = []
+        while self.spent_s < until_s:
+            passed = max(1e-9, self.spent_s / (self.settings.minutes * 60))
+            self.total = max(self.step + 1, round((self.step + 1) / passed))
+            began = time.process_time()
+            losses.append(self.train_step())
+            self.spent_s += time.process_time() - began
+        self.row(sum(losses) / len(losses), self.dev_loss())
+        self.checkpoint()
+
+
+def train(entries: Sequence[Entry], given: argparse.Namespace, data: Data) -> Iterator[tuple[Entry, TimedTrainer]]:
+    """Train all in turns, or go on with them; yield each, the first first, once all are through."""
+    watched, trainers = replace(data, dev=data.dev[:WATCHED_PHOTOS]), []
+    for entry in entries:
+        settings = settings_of(entry, given)
+        settings.out.mkdir(parents=True, exist_ok=True)
+        trainers.append(TimedTrainer(settings, watched, new_bundle(data, settings)))
+    while any(one.left_s for one in trainers):
+        for one in trainers:
+            if one.left_s:
+                say(f"{one.settings.name}:")
+                one.turn()
+    yield from zip(entries, trainers, strict=True)
 
 
 @torch.inference_mode()
@@ -133,18 +157,17 @@ def ms_a_photo(bundle: Bundle, examples: Sequence[Example]) -> float:
     return (time.process_time() - began) / TIMED_PHOTOS * 1000
 
 
-def row_of(entry: Entry, given: argparse.Namespace, data: Data) -> list[Any]:
-    """Train and score one; return its row."""
-    settings = settings_of(entry, given)
-    bundle, trainer, minutes = train(entry, settings, data)
-    cache = trainer.dev_cache(data.dev)
-    photos = Batches(cache, ("plain",), bundle.tokenizer, LONGEST_TRAINED)
-    found: dict[str, Any] = scores_of_maps(trainer.average, photos, bundle.tokenizer, Search())
-    found |= retrieval_scores(trainer.average, photos, bundle.tokenizer)
+def row_of(entry: Entry, trainer: TimedTrainer, data: Data) -> list[Any]:
+    """Score one by its averaged weights; return its row."""
+    average, settings = trainer.average, trainer.settings
+    bundle = replace(trainer.bundle, encoder=average.encoder, model=average.model)
+    photos = Batches(trainer.dev_cache(data.dev), ("plain",), bundle.tokenizer, LONGEST_TRAINED)
+    found: dict[str, Any] = scores_of_maps(average, photos, bundle.tokenizer, Search())
+    found |= retrieval_scores(average, photos, bundle.tokenizer)
     found = {name: f"{value:.4f}" for name, value in found.items()}
-    found |= {"model": entry.name, "encoder": default_encoder(entry.family), "minutes": f"{minutes:.1f}"}
+    found |= {"model": entry.name, "encoder": default_encoder(entry.family), "minutes": f"{trainer.spent_s / 60:.1f}"}
     found |= {"parameters": sum(one.numel() for one in bundle.model.parameters())}
-    found |= {"steps": trainer.total, "photos a step": settings.batch_photos}
+    found |= {"steps": trainer.step, "photos a step": settings.batch_photos}
     found |= {"ms a photo": f"{ms_a_photo(bundle, data.dev):.0f}"}
     return [found.get(name, "") for name in COLUMNS]
 
@@ -171,17 +194,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with photos and captions, dev photos too")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--csv", type=Path, required=True, help="the table; rows that it has stand")
-    parser.add_argument("--steps", type=int, default=200, help="steps that each is trained")
+    parser.add_argument("--minutes", type=float, default=30.0, help="processor time that each is trained")
     parser.add_argument("--batch-photos", type=int, default=32, help="photos a step, five captions each")
     parser.add_argument("--peak-rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--only", default="", help="names of rows, with commas between")
+    parser.add_argument("--curves", type=Path, help="draw the dev losses of all, or of those named by --only: a PNG")
     given = parser.parse_args(arguments)
     try:
         data = find_data(given.data)
-        for entry in rows_left(given.csv, [one for one in given.only.split(",") if one]):
-            row = row_of(entry, given, data)
+        left = list(rows_left(given.csv, [one for one in given.only.split(",") if one]))
+        for entry, trainer in train(left, given, data):
+            row = row_of(entry, trainer, data)
             add_row(given.csv, row)
             say(", ".join(f"{name} {cell}" for name, cell in zip(COLUMNS, row, strict=True) if cell != ""))
+        if given.curves:
+            drawn = [one for one in ENTRIES if not given.only or one.name in given.only.split(",")]
+            logs = {one.name: settings_of(one, given).out / "log.csv" for one in drawn}
+            say(str(draw_runs(logs, given.curves)))
     except (CaptionerError, OSError) as error:
         say(f"error: {error}")
         return 2

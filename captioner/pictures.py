@@ -2,7 +2,7 @@
 
 import csv
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,33 @@ def draw_curves(log: Path, path: Path) -> Path:
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
     figure.savefig(path, format="png", dpi=100)
+    return path
+
+
+def draw_runs(logs: Mapping[str, Path], path: Path) -> Path:
+    """Draw the dev loss of several runs by step and by time as one PNG, with a CSV beside it; return the PNG's path.
+
+    `logs` are names to files `log.csv`; raises DataError where one cannot be read.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    sides = [figure.add_subplot(1, 2, number + 1) for number in range(2)]
+    table: list[list[str]] = []
+    for name, log in logs.items():
+        rows = [row for row in _read_log(log) if row.get("dev_loss")]
+        losses = [float(row["dev_loss"]) for row in rows]
+        sides[0].plot([int(row["step"]) for row in rows], losses, label=name, marker=".")
+        sides[1].plot([float(row["spent_s"]) / 60 for row in rows], losses, label=name, marker=".")
+        table += [[name, row["step"], row["spent_s"], row["loss"], row["dev_loss"]] for row in rows]
+    for axes, title in zip(sides, ("step", "minutes"), strict=True):
+        axes.set(xlabel=title, ylabel="dev loss, nats a word")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, format="png", dpi=100)
+    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerows([["run", "step", "spent_s", "loss", "dev_loss"], *table])
     return path
 
 

@@ -11,25 +11,33 @@ from captioner.beginnings import make_encoder
 from captioner.dataset import Data, find_data
 from captioner.drawings import COLOURS, GROUNDS, KINDS, SIZES_PX, drawings, write_set
 from captioner.encoders import PhotoEncoder
+from captioner.train_settings import Settings
 
 PROPERTIES = {"kind": list(KINDS), "colour": list(COLOURS), "size": list(SIZES_PX), "ground": list(GROUNDS)}
 DEV = 48
 """Drawings to score on."""
 
 
-def drawn(folder: Path, *, questions: bool = False, count: int = 300) -> Data:
+def drawn(folder: Path, *, questions: bool = False, count: int = 800) -> Data:
     """Write drawings to learn from and others to score on, and return them as training finds them."""
     write_set(folder, "train", drawings(count, seed=1), questions=questions)
     return find_data(write_set(folder, "dev", drawings(DEV, seed=2), questions=questions))
 
 
-def seeing_encoder(steps: int = 200, rate: float = 5e-3) -> PhotoEncoder:
+def recipe(data: Data, out: Path, cache: Path, steps: int, rate: float) -> Settings:
+    """Return what families learn the drawings by: few steps, the encoder as it is."""
+    settings = Settings(data.train[0].file.parent, out, steps=steps, batch_photos=16, versions=("plain",), cache=cache)
+    settings = replace(settings, peak_rate=rate, encoder_rate=0.0, tune_share=1.0)
+    return replace(settings, warm_up_steps=15, average_keep=0.97)
+
+
+def seeing_encoder(steps: int = 360, rate: float = 5e-3) -> PhotoEncoder:
     """Train the small encoder to tell the drawings' properties apart; it stays as it is afterwards."""
     torch.manual_seed(0)
     encoder = make_encoder("small").requires_grad_(requires_grad=True)
     heads = nn.ModuleList(nn.Linear(encoder.width, len(names)) for names in PROPERTIES.values())
     optimizer = torch.optim.Adam([*encoder.parameters(), *heads.parameters()], lr=rate)
-    made = drawings(1200, seed=3)
+    made = drawings(2000, seed=3)
     photos = encoder.prepare([one.pixels for one in made])
     wanted = [torch.tensor([names.index(getattr(one, key)) for one in made]) for key, names in PROPERTIES.items()]
     random = np.random.default_rng(0)
