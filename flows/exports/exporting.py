@@ -88,9 +88,12 @@ def place_of(told: Export, kind: Format) -> Path:
     """Return the file or folder to write; raises FlowError where that would be in a store, or cannot be written."""
     if kind.beside and told.into is None:
         return Path()
-    if told.into is None and not isinstance(told.out, Path):
+    if told.into is not None:
+        into = told.into
+    elif isinstance(told.out, Path):
+        into = told.out / "exports" / kind.name
+    else:
         raise FlowError("an export is written to a disk of this machine", str(told.out), "name a place by --into")
-    into = told.into or Path(told.out) / "exports" / kind.name
     place = into / kind.name if not kind.is_folder and not kind.beside and into.is_dir() else into
     assert_ours(place, told.out)
     if not kind.is_folder and not kind.beside:
