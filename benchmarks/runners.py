@@ -1,6 +1,6 @@
 """What a cluster costs: the same photos by threads, by two Dask workers and by two Ray workers on this machine.
 
-    python -P benchmarks/runners.py --csv benchmarks/runners.csv --photos 48 --workers 2 [options of narrate run]
+    python -P benchmarks/runners.py --csv benchmarks/runners.csv --photos 48 --workers 2 --shard-size 8 [more options]
 
 `process_s` has the start of Prefect's temporary server and of the cluster in it, `shards_s` the time from the first
 shard's start to the last one's end with the loading of the workers' models. `work_s` is the stages' own time, all
