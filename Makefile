@@ -14,12 +14,12 @@ DEMO := demo
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-setup: $(READY)  ## make .venv from requirements.lock (once; about 3 minutes and 6 GB)
+setup: $(READY)  ## make .venv from requirements.lock (once; about 5 minutes and 7 GB)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "image-narrator needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@echo "Setting up .venv with $$($(PYTHON) --version): about 3 minutes and 6 GB, once."
+	@echo "Setting up .venv with $$($(PYTHON) --version): about 5 minutes and 7 GB, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
