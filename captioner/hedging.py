@@ -34,6 +34,8 @@ _FUNCTION_WORD = re.compile(
     r"(?:an?|the|this|that|these|those|there|some|one|two|three|four|five|several|many|people|children|men|women)\b",
     re.IGNORECASE,
 )
+_OF_THE_PHOTO = re.compile(r"in black and white, (?=\S)", re.IGNORECASE)
+"""What is said of the photo and not of what it shows: no doubt is meant there."""
 _REASONS = {
     NO_DESCRIPTION: "there is nothing in the picture that the captioner can describe reliably",
     "contains-text": "the picture shows text, which the captioner does not read",
@@ -86,11 +88,13 @@ def doubts_in(rules: Collection[str]) -> tuple[str, ...]:
 
 
 def hedged(text: str, language: str) -> str:
-    """Return `text` with "possibly" before it, once; as it is in a language that has no such word here."""
+    """Return `text` with "possibly" before what it shows, once; as it is in a language that has no such word here."""
     word = in_language(_HEDGES, language)
-    if word is None or text.lower().startswith(word):
+    opening = _OF_THE_PHOTO.match(text)
+    start, rest = (text[: opening.end()], text[opening.end() :]) if opening else ("", text)
+    if word is None or rest.lower().startswith(word):
         return text
-    return f"{word} {text[:1].lower() if _FUNCTION_WORD.match(text) else text[:1]}{text[1:]}"
+    return f"{start}{word} {rest[:1].lower() if _FUNCTION_WORD.match(rest) else rest[:1]}{rest[1:]}"
 
 
 def abstention(language: str) -> str | None:

@@ -21,7 +21,9 @@ LEAST_AGREEMENT = 0.15
 
 
 def describe_together(first: Description, second: Description) -> Description:
-    """Say what two captioners are as one; raise ModelError where they write different languages."""
+    """Say what two captioners are as one; raise ModelError where they are one, or write different languages."""
+    if first.weights_digest == second.weights_digest:
+        raise ModelError("both captioners are the same one", second.name, "name another one with --also")
     if first.language.partition("-")[0] != second.language.partition("-")[0]:
         what = f"it writes {second.language}, and {first.name} writes {first.language}"
         raise ModelError(what, second.name, "choose two captioners of one language")

@@ -18,6 +18,8 @@ LOW = Certainty(0.4, least=0.6)
         ("Paris at night", "Possibly Paris at night."),
         ("a picture of a dog", "Possibly a dog."),
         ("possibly a dog", "Possibly a dog."),
+        ("a black and white photo of a house", "In black and white, possibly a house."),
+        ("In black and white, a house.", "In black and white, possibly a house."),
     ],
 )
 def test_a_caption_that_is_less_sure_than_asked_for_is_hedged_once(caption: str, text: str):

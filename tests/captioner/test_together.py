@@ -84,10 +84,15 @@ def test_agreement_is_of_the_words_that_tell_something():
 
 def test_features_of_one_alone_are_refused():
     one = Speaker("one", "a dog", None)
-    both = Together(one, one, describe_together(described("one"), described("one")))
+    both = Together(one, one, describe_together(described("one"), described("two")))
 
     with pytest.raises(ModelError, match="encode the photo with both"):
         both.decode([Features("0" * 64, NOTHING, NOTHING, "one", {})])
+
+
+def test_the_same_captioner_twice_is_refused():
+    with pytest.raises(ModelError, match="both captioners are the same one; name another one with --also"):
+        describe_together(described("one"), described("one"))
 
 
 def test_two_languages_are_refused():
