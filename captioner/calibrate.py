@@ -200,11 +200,11 @@ def judge_by(examples: Sequence[Example]) -> Judge:
     mend = "give photos with several captions each, five if possible"
     if len(examples) < LEAST_PHOTOS:
         what = f"{len(examples)} captioned photos are too few to calibrate on: it takes {LEAST_PHOTOS}"
-        raise DataError(what, "the data", mend)
+        raise DataError(what, "DATA", mend)
     scorer = CiderD([[ptb_like(text) for text in one.captions] for one in examples])
     scores = [score for photo in range(len(examples)) for score in scorer.against_each_other(photo)]
     if len(scores) < LEAST_PHOTOS:
-        raise DataError("hardly any photo has two captions, so people cannot be compared", "the data", mend)
+        raise DataError("hardly any photo has two captions, so people cannot be compared", "DATA", mend)
     return Judge(scorer, float(np.percentile(scores, PERCENTILE)))
 
 

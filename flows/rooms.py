@@ -116,7 +116,8 @@ def _least(job: Job, captioner: Description) -> float:
         return 0.0
     calibration = load_calibration(captioner.calibration, captioner.weights_digest)
     if calibration is None:
-        mend = "run narrate calibrate with photos that people captioned, or leave --max-wrong away"
+        together = " and --also" if job.also else ""
+        mend = f"run narrate calibrate DATA with the same --captioner{together}, or leave --max-wrong away"
         raise CaptionerError("the captioner was not calibrated, so nobody knows when it is wrong", captioner.name, mend)
     return calibration.threshold(job.most_wrong / 100)
 
