@@ -1,6 +1,6 @@
 """What a person changed in a text: words put in another's place, and sounds in double brackets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 
 from speech.lexicon import INLINE
@@ -27,12 +27,31 @@ def sounds(old: str, new: str) -> dict[str, str]:
     return found
 
 
-def without_sounds(text: str, old: str) -> str:
-    """Return a text as it is read: for its sounds the words of `old`, where they are known, else no brackets."""
-    if "[[" not in text:
+def words_of_sounds(changes: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the word for which each sound stands: IPA to word, from texts and what they became, the oldest first."""
+    words: dict[str, str] = {}
+    for old, new in changes:
+        for word, heard in sounds(old, new).items():
+            if word and not unknown_sounds(word, words):
+                words[heard] = without_sounds(word, words)
+    return words
+
+
+def sounds_in(text: str) -> list[str]:
+    """Return the sounds in double brackets that a text holds."""
+    return [heard.strip() for heard in INLINE.findall(text)]
+
+
+def unknown_sounds(text: str, words: Mapping[str, str]) -> list[str]:
+    """Return the sounds of a text for which no word is known."""
+    return [heard for heard in sounds_in(text) if heard not in words]
+
+
+def without_sounds(text: str, words: Mapping[str, str]) -> str:
+    """Return a text as it is read: its sounds as the words they stand for; those of no known word are left out."""
+    if not INLINE.search(text):
         return text
-    words = {heard: word for word, heard in sounds(old, text).items()}
-    return INLINE.sub(lambda match: words.get(match[1].strip(), match[1].strip()), text)
+    return " ".join(INLINE.sub(lambda match: words.get(match[1].strip(), ""), text).split())
 
 
 def _words(text: str) -> list[str]:
@@ -45,4 +64,4 @@ def _bare(word: str) -> str:
 
 
 def _trimmed(word: str) -> str:
-    return word if "[[" in word else word.strip(".,;:!?\"'()")
+    return word.strip(".,;:!?\"'()")

@@ -19,7 +19,7 @@ from captioner.signals import FUNCTION_WORDS
 from captioner.weights import describe
 from flows import paths
 from flows.addresses import is_local, uri_path
-from flows.corrections import replaced, sounds, without_sounds
+from flows.corrections import replaced, sounds_in, unknown_sounds, without_sounds, words_of_sounds
 from flows.errors import FlowError
 from flows.learned import state, use
 from flows.manifest import Manifest
@@ -65,24 +65,26 @@ def corrections(out: Path, language: str) -> Corrections:
         if decision is None or row["sha256"] in seen:
             continue
         seen.add(row["sha256"])
-        _take_sounds(decision, row, found)
+        known = words_of_sounds(reviews.changes(row["id"], row["sha256"]))
+        _take_sounds(decision, row, known, found)
+        if unknown_sounds(decision.new, known):
+            continue  # no words to learn from: sounds are none
         if decision.pins_words and row["status"] == "described" and same_language(row["language"], language):
-            _take_words(decision, row, found)
+            _take_words(decision, without_sounds(decision.new, known), row, found)
     return found
 
 
-def _take_sounds(decision: Decision, row: Row, found: Corrections) -> None:
+def _take_sounds(decision: Decision, row: Row, known: dict[str, str], found: Corrections) -> None:
     """Take sounds in double brackets, and a rejection's reason such as `say MoMA as moma`."""
     if decision.action == "edited":
-        found.lexicon |= {word: (heard, "") for word, heard in sounds(decision.old, decision.new).items()}
+        found.lexicon |= {known[heard]: (heard, "") for heard in sounds_in(decision.new) if heard in known}
     told = _SAY.search(decision.reason)
     if told is not None and told["word"].casefold() in (row["alt_text"] or "").casefold():
         heard = INLINE.fullmatch(told["said"])
         found.lexicon[told["word"]] = (heard[1], "") if heard else ("", told["said"])
 
 
-def _take_words(decision: Decision, row: Row, found: Corrections) -> None:
-    text = without_sounds(decision.new, decision.old)
+def _take_words(decision: Decision, text: str, row: Row, found: Corrections) -> None:
     if decision.action == "edited" and row["caption"]:
         found.terms.update(_terms(row["caption"], text.lower().rstrip(".")))
     path = uri_path(row["uri"]) if is_local(row["uri"]) else None

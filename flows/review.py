@@ -19,10 +19,12 @@ from pydantic import BaseModel, Field
 
 from captioner.wording import speakable
 from flows import paths
+from flows.corrections import unknown_sounds, words_of_sounds
 from flows.errors import FlowError
 from flows.job import Job
 from flows.numbered import NumberedRows
 from flows.page import WEB, card_of, index_of, web_file
+from flows.records import Row
 from flows.reviews import Action, Decision, MovedOnError, Reviews, now
 from flows.rooms import Rooms
 from flows.storage import Folder, names_in, read_file
@@ -93,10 +95,19 @@ class Desk:
             )
             if not any(character.isalnum() for character in text):
                 raise FlowError("the text is empty", row["id"], "write one, or reject the photo's text")
+            if asked.action == "edited":
+                self._assert_words(row, before["alt_text"], text)
             whole = {"who": self.who, "when": now(), "old": before["alt_text"], "new": text, "reason": asked.reason}
             decision = Decision(id=row["id"], sha256=row["sha256"], action=asked.action, **whole)
             self.reviews.decide(decision, asked.seen)
             return card_of(row, self.reviews, self.out)
+
+    def _assert_words(self, row: Row, old: str, new: str) -> None:
+        """Raise FlowError where a text holds sounds of no known word: a screen reader would read IPA aloud."""
+        known = words_of_sounds([*self.reviews.changes(row["id"], row["sha256"]), (old, new)])
+        if unknown := unknown_sounds(new, known):
+            mend = "write the word itself; for its sound reject with `say WORD as SOUND`, or use a lexicon"
+            raise FlowError(f"[[{unknown[0]}]] stands in no one word's place", row["id"], mend)
 
     def speak(self, asked: Spoken) -> tuple[bytes, str]:
         """Return the clip of a text in the last run's voice, and its codec; nothing is kept."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from captioner.wording import as_sentence
 from flows import paths
-from flows.corrections import without_sounds
+from flows.corrections import unknown_sounds, without_sounds, words_of_sounds
 from flows.manifest import Manifest
 from flows.records import Row
 from flows.reviews import Decision, Reviews
@@ -20,6 +20,8 @@ from flows.tables import column_named
 
 EDITED = "edited by a person"
 _WRITERS = {"person": EDITED, "table": "given in the owner's table", "photo": "carried in the photo's own metadata"}
+
+SOUNDS_ALONE = "with sounds in place of a word that is not known: narrate review writes the word"
 
 _TITLES = ("title", "headline", "name")
 _LONG_TEXTS = ("long_description", "long description", "extended_description", "ext_descr")
@@ -48,6 +50,8 @@ class Published:
     """When it was decided."""
     is_pending: bool = False
     """Whether a person wrote other words since the clip was spoken."""
+    has_gap: bool = False
+    """Whether sounds were taken out of the text for which no word is known: IPA is never published."""
 
     @property
     def id(self) -> str:
@@ -153,7 +157,11 @@ def published(manifest: Manifest, reviews: Reviews, choice: Choice, tally: Tally
         if why:
             tally.leave_out(why)
         elif choice.run_id is None or _is_new(row, choice.run_id):
-            yield publish(row, decision, reviews)
+            one = publish(row, decision, reviews)
+            if one.has_gap and not choice.wordless:
+                tally.leave_out(SOUNDS_ALONE)
+            else:
+                yield one
 
 
 def publish(row: Row, decision: Decision | None, reviews: Reviews) -> Published:
@@ -161,12 +169,15 @@ def publish(row: Row, decision: Decision | None, reviews: Reviews) -> Published:
     spoken = row["alt_text"] or ""
     if decision is None or not decision.pins_words:
         told = reviews.columns(row)
-        words = without_sounds(spoken, row["caption"] or "")
-        return Published(row, words, _writer(row), told["review"] or "", told["reviewed_by"] or "", told["reviewed_at"])
-    words = without_sounds(decision.new, decision.old)
+        known = words_of_sounds([(row["caption"] or "", spoken)])
+        by, who = _writer(row), told["reviewed_by"] or ""
+        words, has_gap = without_sounds(spoken, known), bool(unknown_sounds(spoken, known))
+        return Published(row, words, by, told["review"] or "", who, told["reviewed_at"], has_gap=has_gap)
+    known = words_of_sounds(reviews.changes(row["id"], row["sha256"]))
+    words, has_gap = without_sounds(decision.new, known), bool(unknown_sounds(decision.new, known))
     by = EDITED if reviews.was_written(decision) else _writer(row)
-    time = datetime.fromisoformat(decision.when)
-    return Published(row, words, by, decision.action, decision.who, time, is_pending=decision.new != spoken)
+    time, is_pending = datetime.fromisoformat(decision.when), decision.new != spoken
+    return Published(row, words, by, decision.action, decision.who, time, is_pending=is_pending, has_gap=has_gap)
 
 
 def _refused(row: Row, review: str | None, choice: Choice) -> str:

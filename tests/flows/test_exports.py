@@ -16,7 +16,7 @@ from exporting import ODD, Exported
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.corrections import sounds, without_sounds
+from flows.corrections import sounds, unknown_sounds, without_sounds, words_of_sounds
 from flows.errors import FlowError
 from flows.exports.tables import plain_cell, safe_cell
 
@@ -98,6 +98,28 @@ def test_words_edited_since_the_last_run_come_without_the_sound_of_the_old_ones(
 def test_sounds_that_a_reviewer_wrote_are_not_published_as_words(exported: Exported):
     exported.change("a.png", alt_text="A view of MoMA at night.")
     exported.decide("a.png", "edited", "A view of [[moʊmə]] at night.")
+
+    assert read(exported, "csv").loc["a.png", "alt_text"] == "A view of MoMA at night."
+
+
+@pytest.mark.parametrize("to", ["csv", "html", "jsonl", "xmp"])
+def test_sounds_in_no_words_place_are_published_nowhere_and_their_row_is_counted(exported: Exported, to: str):
+    exported.change("a.png", alt_text="A panda.")
+    exported.decide("a.png", "edited", "Panda at [[moʊmə]]")
+    place, tally = exported.write(to, into=exported.out.parent / f"in {to}")
+    files = [path for path in [place, *place.rglob("*")] if path.is_file()]
+
+    assert [why for why in tally.left_out if "sounds in place of a word" in why]
+    assert files
+    assert not any("moʊmə".encode() in path.read_bytes() for path in files)
+    assert read(exported, "parquet").loc["a.png", "alt_text"] == "Panda at"
+
+
+def test_words_approved_after_sounds_were_written_are_published_as_words(exported: Exported):
+    exported.change("a.png", alt_text="A view of MoMA at night.")
+    exported.decide("a.png", "edited", "A view of [[moʊmə]] at night.")
+    exported.change("a.png", alt_text="A view of [[moʊmə]] at night.")
+    exported.decide("a.png", "approved")
 
     assert read(exported, "csv").loc["a.png", "alt_text"] == "A view of MoMA at night."
 
@@ -250,5 +272,14 @@ def test_sounds_stand_for_the_words_that_they_took_the_place_of():
     old, new = "The Gauß-Haus, at night.", "The [[ʃaʊs haʊs]] at night."
 
     assert sounds(old, new) == {"Gauß-Haus": "ʃaʊs haʊs"}
-    assert without_sounds(new, old) == "The Gauß-Haus at night."
-    assert without_sounds("A [[kæt]].", "") == "A kæt."
+    known = words_of_sounds([(old, new)])
+    assert without_sounds(new, known) == "The Gauß-Haus at night."
+    assert unknown_sounds("A [[kæt]].", known) == ["kæt"]
+
+
+def test_sounds_written_anew_stand_for_the_word_and_never_for_sounds():
+    texts = ["At the MoMA, Ann.", "At the [[moʊmə]], Ann.", "At the [[moʊma]], Ann."]
+    edits = list(itertools.pairwise(texts))
+
+    assert without_sounds(texts[-1], words_of_sounds(edits)) == "At the MoMA, Ann."
+    assert unknown_sounds(texts[-1], words_of_sounds(edits[1:])) == ["moʊma"]

@@ -46,6 +46,15 @@ def test_a_word_heard_wrong_goes_into_a_lexicon_that_a_run_takes(exported: Expor
     ]
 
 
+def test_sounds_in_no_words_place_teach_nothing(exported: Exported):
+    exported.change("a.png", alt_text="A panda.")
+    exported.decide("a.png", "edited", "Panda at [[moʊmə]]")
+    found = learning_flow.corrections(exported.out, "en")
+
+    assert not found.lexicon
+    assert not found.reviewed
+
+
 def test_words_that_reviewers_put_in_anothers_place_twice_are_preferred_terms(exported: Exported, tiny_captioner: Path):
     for name, caption in (("a.png", "a young kid runs"), ("town/c.png", "a young kid sits")):
         exported.change(name, caption=caption, alt_text=f"{caption.capitalize()}.")

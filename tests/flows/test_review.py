@@ -98,6 +98,18 @@ def test_an_empty_text_is_refused_with_the_mend(served: Served):
     assert "write one, or reject" in answer.json()["detail"]
 
 
+def test_sounds_in_no_words_place_are_refused_with_the_mend(served: Served):
+    old = served.card(0)["alt_text"]
+    rest = old.partition(" ")[2]
+    refused = served.decide(0, "edited", f"{old} [[moʊmə]]")
+    taken = served.decide(0, "edited", f"[[moʊmə]] {rest}")
+
+    assert refused.status_code == 400
+    assert "[[moʊmə]] stands in no one word's place; write the word itself" in refused.json()["detail"]
+    assert taken.status_code == 200
+    assert served.decide(0, "edited", f"[[moʊmə]] {rest} Now.", seen=1).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("headers", "why"),
     [
