@@ -11,6 +11,7 @@ import unicodedata
 
 from gruut_ipa.distances import get_closest
 
+from speech.capitals import as_words
 from speech.lexicon import INLINE
 from speech.quiet import quiet_imports
 
@@ -50,8 +51,9 @@ class Phonemizer:
         if text.strip(" .,!?").lower() == "a":
             return "ˈeɪ"  # alone it is the letter, not the article
         parts = INLINE.split(text)  # plain text and inline sounds in turns
+        parts[::2] = [as_words(without_accents(part)) for part in parts[::2]]
         said = [
-            english_sounds(part)[0] if k % 2 else self._gruut.phonemize_gruut(without_accents(part), separator="")
+            english_sounds(part)[0] if k % 2 else self._gruut.phonemize_gruut(part, separator="")
             for k, part in enumerate(parts)
             if k % 2 or part.strip()
         ]

@@ -24,6 +24,7 @@ from speech.lexicon import INLINE
 
 ABBREVIATIONS = {
     "approx.": "approximately", "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "w/": "with",
+    "vs.": "versus", "vs": "versus",
     "c.": "circa", "ca.": "circa", "Mt.": "Mount", "Ft.": "Fort", "Nr.": "number", "No.": "number", "Fig.": "figure",
 }  # fmt: skip
 """English ones that gruut does not know; `c.`, `ca.`, `No.`, `Nr.` and `Fig.` only before a number."""
@@ -50,6 +51,9 @@ SPACELESS = frozenset("h")
 MOST = 0.75
 """From this share of letters in another script on, a text is not for the voice."""
 NUMBER = r"(?<![\w.,])[-\u2212]?\d+(?:[.,]\d+)*"
+MONEY_SIZES = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion", "b": "billion", "tn": "trillion"}
+MONEY_SIZE = re.compile(r"(?<=[$\u20ac\u00a3])(\d+(?:[.,]\d+)*) ?(k|mn?|bn?|tn)(?!\w)", re.IGNORECASE)
+"""Sizes of sums that would be taken for units: "\u00a31m"."""
 DATE = re.compile(r"(\b\d{1,4}/\d{1,2}/\d{1,4}\b)")
 """Dates with slashes: gruut reads them whole."""
 
@@ -81,6 +85,8 @@ def _spell_plain(text: str, language: str, doubts: list[str]) -> str:
     """Return a text without inline sounds in words; adds to `doubts`."""
     base = language.partition("-")[0].lower()
     text = _with_emoji_names(text, base)
+    if base == "en":
+        text = MONEY_SIZE.sub(lambda match: f"{match[1]} {MONEY_SIZES[match[2].lower()]}", text)
     text = _with_units(text, base)
     text = _english(text) if base == "en" else _with_numbers(text, base)
     if _script(language) == "Latn":
@@ -224,6 +230,8 @@ PLAIN_ABBREVIATIONS = sorted({*ABBREVIATIONS} - BEFORE_NUMBERS)
 _ENGLISH_RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"(?:[a-z]+://\S+|www\.\S+|[\w.+-]+@[\w-]+\.[\w.]+\w)(?<![.,;:!?)])"), _address),
     (re.compile("[\u00bc-\u00be\u2150-\u215e]"), _vulgar),
+    (re.compile(r"(?<![\w/])(9|24)/(?=(?:(?<=9/)11|(?<=24/)7)(?![\w/]))"), r"\1 "),  # a day and a habit, no fractions
+    (re.compile(r"(?<=\d)(?:ST|ND|RD|TH)\b"), lambda match: match.group().lower()),
     (re.compile(r"(?<![\w/])(?:(?P<whole>\d+) )?(?P<top>\d{1,2})[/\u2044](?P<bottom>\d{1,3})(?![\w/])"), _fraction),
     (re.compile(r"(?<!\w)'?((?:1[0-9]|20)\d0)'?s(?!\w)"), _decade),
     (re.compile(rf"(?P<sign>[^\w\s.,;:!?'\"-])(?P<number>{NUMBER.replace('(?<![', '(?<![' )})"

@@ -42,6 +42,46 @@ def test_signs_and_numbers_are_read_as_their_words(phonemes: Phonemizer, written
     assert phonemes(written) == phonemes(spoken)
 
 
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("WARNING: DO NOT TOUCH THE ARTWORK", "warning: do not touch the artwork"),
+        ("EXIT", "exit"),
+        ("STOP.", "stop."),
+        ("CAFÉ", "café"),
+        ("do NOT touch", "do not touch"),
+        ("A sign that says DO NOT ENTER.", "A sign that says do not enter."),
+        ("It reads 'NO PARKING'.", "It reads no parking."),
+        ("PLEASE DON'T FEED THE DUCKS", "please don't feed the ducks"),
+        ("WELCOME TO FRISKMANN PARK", "welcome to friskmann park"),
+        ("IT IS RAINING", "it is raining"),
+        ("JOIN US!", "join us!"),
+        ("THE US NAVY AND THE FBI", "the US navy and the FBI"),
+        ("BBC NEWS LIVE IN NEW YORK, NY", "BBC news live in new york, NY"),
+        ("OPEN 9 AM TO 5 PM", "open 9 AM to 5 PM"),
+        ("An astronaut of NASA", "An astronaut of Nasa"),
+    ],
+)
+def test_words_in_capitals_are_said_as_words(phonemes: Phonemizer, written: str, spoken: str):
+    assert phonemes(written) == phonemes(spoken)
+
+
+@pytest.mark.parametrize(
+    ("written", "letters"),
+    [
+        ("in the US and the UK", "in the U.S. and the U.K."),
+        ("a BBC van", "a B.B.C. van"),
+        ("a DVD on a TV", "a D.V.D. on a T V"),
+        ("the FBI", "the F.B.I."),
+        ("an IT room in the USA", "an I.T. room in the U.S.A."),
+        ("New York, NY", "New York, N.Y."),
+        ("an LED lamp", "an L.E.D. lamp"),
+    ],
+)
+def test_initialisms_are_said_letter_by_letter(phonemes: Phonemizer, written: str, letters: str):
+    assert phonemes(written) == phonemes(letters).rstrip(".")
+
+
 def test_no_lone_word_is_without_a_stress(phonemes: Phonemizer):
     for word in ("a", "an", "the", "of", "it", "and", "is", "to"):
         assert "ˈ" in phonemes(word), word
