@@ -21,7 +21,8 @@ BEFORE_THE_WORD_US = frozenset({
 SHORT_WORDS = frozenset({
     "ALL", "AND", "ANY", "ARE", "ART", "BAR", "BUS", "BUT", "CAR", "DAY", "DO", "DOG", "EAT", "FOR", "FUN", "GO",
     "HER", "HIS", "HOT", "HOW", "KEY", "MEN", "NEW", "NO", "NOT", "NOW", "OF", "OFF", "OLD", "ONE", "OUR", "OUT",
-    "PUB", "RED", "RUN", "SEA", "SUN", "TEA", "THE", "TO", "TWO", "WAR", "WAS", "WAY", "WE", "YES", "YOU", "ZOO",
+    "PUB", "RED", "RUN", "SEA", "SUN", "TEA", "THE", "TO", "TWO", "WAR", "WAS", "WAY", "WE", "WII",
+    "YES", "YOU", "ZOO",
 })  # fmt: skip
 """Words of two and three letters that are no initialism even alone in a text of small letters."""
 LONG = 4

@@ -50,6 +50,7 @@ def test_signs_and_numbers_are_read_as_their_words(phonemes: Phonemizer, written
         ("STOP.", "stop."),
         ("CAFÉ", "café"),
         ("do NOT touch", "do not touch"),
+        ("playing WII", "playing wii"),
         ("A sign that says DO NOT ENTER.", "A sign that says do not enter."),
         ("It reads 'NO PARKING'.", "It reads no parking."),
         ("PLEASE DON'T FEED THE DUCKS", "please don't feed the ducks"),
