@@ -110,14 +110,17 @@ def verify(out: Folder, *, photos: bool) -> int:
 def export(told: "Export") -> int:
     """Write an export, print where it is and which rows are not in it and why, and return the exit status."""
     from flows.exports import exporting
+    from flows.exports.published import Tally
 
-    with counting(exporting.opened(told.out).count(), f"writing {told.to}") as advance:
-        place, tally = exporting.export(told, advance)
-    for what, rows in [*tally.left_out.items(), *tally.notes.items()]:
-        verb = "left out" if what in tally.left_out else "written"
-        click.echo(f"{rows} {'row' if rows == 1 else 'rows'} {verb}: {what}", err=True)
+    tally = Tally()
+    try:
+        with counting(exporting.opened(told.out).count(), f"writing {told.to}") as advance:
+            place, _ = exporting.export(told, advance, tally)
+    finally:
+        for line in tally.lines():
+            click.echo(line, err=True)
     beside = "in the photos" if told.in_place else "beside the photos"
-    click.echo(f"{tally.written} rows: {beside if place == Path() else place}")
+    click.echo(f"{amount(tally.written, 'row')}: {beside if place == Path() else place}")
     return int(tally.faults > 0)
 
 

@@ -67,6 +67,6 @@ def _say(text: str, like: Published, target: Target) -> Waveform | None:
     except SpeechError:
         spoken = SpeechError("the voice is not here")
     if not isinstance(spoken, Spoken):
-        target.tally.note("after no heading: their voice cannot be loaded here")
+        target.tally.note("after no heading: their voice cannot be loaded here", like.id)
         return None
     return level(trim(spoken.waveform), profile_named("streaming"))

@@ -16,7 +16,16 @@ from flows import paths
 from flows.errors import FlowError
 from flows.exports.formats import FORMATS, Format
 from flows.exports.places import assert_of_kind, assert_ours, assert_writable
-from flows.exports.published import Choice, Published, Tally, last_run, published
+from flows.exports.published import (
+    NOT_APPROVED,
+    NOT_RELIABLE,
+    PHOTO_CHANGED,
+    Choice,
+    Published,
+    Tally,
+    last_run,
+    published,
+)
 from flows.exports.replacing import whole_file, whole_folder
 from flows.exports.settings import Export
 from flows.exports.target import Target
@@ -24,28 +33,40 @@ from flows.manifest import Manifest
 from flows.reviews import Reviews
 
 
-def export(told: Export, counted: Callable[[int], None] = lambda _rows: None) -> tuple[Path, Tally]:
+def export(
+    told: Export, counted: Callable[[int], None] = lambda _rows: None, tally: Tally | None = None
+) -> tuple[Path, Tally]:
     """Write one export; return where it is and what became of the rows. `counted` is told how many more are done.
+
+    A `tally` that is handed in is the one that is filled, so that it can be told where there is no export too.
 
     Raises FlowError where it cannot begin, OSError where the disk refuses; the export of before stands then.
     """
     manifest, kind = opened(told.out), FORMATS[told.to]
     told = _checked(told, kind)
-    target, tally = place_of(told, kind), Tally()
+    target, tally = place_of(told, kind), Tally() if tally is None else tally
     run_id = last_run(told.out) if kind.last_run else None
-    choice = Choice(told.approved, wordless=kind.whole, heavy=kind.whole, run_id=run_id)
+    choice = Choice(told.approved, wordless=kind.whole, heavy=kind.whole, run_id=run_id, doubtful=kind.doubtful)
     with _alone(told):
         rows = published(manifest, Reviews(told.out), choice, tally)
         with _replacing(target, kind, told) as place:
             writer(kind)(rows, Target(place, told, tally, counted))
             if not tally.written:
-                raise FlowError(f"no row can be written as {told.to}", str(told.out), _mend(told, kind))
+                raise FlowError(f"no row can be written as {told.to}", str(told.out), _mend(kind, tally))
     return target, tally
 
 
-def _mend(told: Export, kind: Format) -> str:
-    if told.approved:
+def _mend(kind: Format, tally: Tally) -> str:
+    """Return what to do where every row was left out, by the reasons: those that were not approved say least."""
+    reasons = set(tally.left_out)
+    if PHOTO_CHANGED in reasons:
+        return "narrate run takes in what changed, and what was decided holds; then export again"
+    if reasons == {NOT_APPROVED}:
         return "approve some first, or leave --approved out"
+    if NOT_RELIABLE in reasons:
+        return "approve or edit what is right in narrate review"
+    if reasons and not kind.last_run:
+        return "what was left out, and why, is said above"
     return "the last run made nothing new" if kind.last_run else "narrate some photos first"
 
 

@@ -23,6 +23,8 @@ class Format:
     """Whether it takes only the rows that the last run committed."""
     whole: bool = False
     """Whether it takes every column, and rows without words too."""
+    doubtful: bool = True
+    """Whether it takes rows without a reliable description that no person approved or edited."""
 
 
 FORMATS: dict[str, Format] = {
@@ -32,8 +34,12 @@ FORMATS: dict[str, Format] = {
     "html": Format("pages:write_html", "html", "figures with alt text, caption and sound", is_folder=True),
     "iiif": Format("iiif:write_iiif", "iiif", "IIIF Presentation 3, with annotations", is_folder=True, needs_web=True),
     "epub": Format("epub:write_epub", "narration.epub", "EPUB 3 that reads itself aloud"),
-    "podcast": Format("podcast:write_podcast", "podcast", "a feed with a chapter a photo", True, needs_web=True),
-    "digest": Format("digest:write_digest", "digest", "what is new, in under two minutes", True, last_run=True),
-    "xmp": Format("xmp:write_xmp", "", "IPTC alt text as XMP sidecars, beside the photos", beside=True),
-    "vtt": Format("vtt:write_vtt", "narration.vtt", "WebVTT, one cue a clip"),
+    "podcast": Format(
+        "podcast:write_podcast", "podcast", "a feed with a chapter a photo", True, needs_web=True, doubtful=False
+    ),
+    "digest": Format(
+        "digest:write_digest", "digest", "what is new, in under two minutes", True, last_run=True, doubtful=False
+    ),
+    "xmp": Format("xmp:write_xmp", "", "IPTC alt text as XMP sidecars, beside the photos", beside=True, doubtful=False),
+    "vtt": Format("vtt:write_vtt", "narration.vtt", "WebVTT, one cue a clip", doubtful=False),
 }

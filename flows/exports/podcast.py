@@ -97,7 +97,7 @@ def spoken_rows(rows: Iterator[Published], target: Target) -> Iterator[tuple[Pub
     """Yield the rows that have a clip, with its bytes; the others are left out and counted."""
     for one in rows:
         if one.is_decorative:
-            target.leave_out("decorative, so without sound")
+            target.leave_out("decorative, so without sound", one)
         elif (data := target.clip_bytes(one)) is not None:
             yield one, data
         else:

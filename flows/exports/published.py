@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from captioner.hedging import NO_DESCRIPTION
 from captioner.wording import as_sentence
 from flows import paths
+from flows.console import amount
 from flows.corrections import unknown_sounds, without_sounds, words_of_sounds
 from flows.manifest import Manifest
 from flows.records import Row
@@ -21,6 +23,9 @@ from flows.tables import column_named
 EDITED = "edited by a person"
 _WRITERS = {"person": EDITED, "table": "given in the owner's table", "photo": "carried in the photo's own metadata"}
 
+PHOTO_CHANGED = "whose photo changed since the last run"
+NOT_APPROVED = "not approved"
+NOT_RELIABLE = "without a reliable description"
 SOUNDS_ALONE = "with sounds in place of a word that is not known: narrate review writes the word"
 
 _TITLES = ("title", "headline", "name")
@@ -88,6 +93,25 @@ class Published:
         """Length of the clip; 0 where there is none."""
         return float(self.row["duration_s"] or 0.0) if self.clip else 0.0
 
+    @property
+    def needs_review(self) -> bool:
+        """Whether a person should look: a rule doubted the words, and nobody approved or edited them since."""
+        return bool(self.row["needs_review"]) and self.review not in ("approved", "edited")
+
+    @property
+    def _is_rewritten(self) -> bool:
+        return self.is_pending and self.made_by == EDITED
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability that the captioner's words are right; None for a person's, and until calibrated."""
+        return None if self._is_rewritten else self.row["confidence"]
+
+    @property
+    def alt_flags(self) -> list[dict[str, str]]:
+        """Rules that changed or doubted the words; none for those that a person wrote since."""
+        return [] if self._is_rewritten else list(self.row["alt_flags"] or ())
+
     @cached_property
     def own(self) -> dict[str, Any]:
         """The caller's own columns."""
@@ -120,18 +144,28 @@ class Tally:
     """Rows that are not in it, by the reason in words."""
     notes: dict[str, int] = field(default_factory=dict)
     """Rows that are in it with something missing, by what, in words."""
+    firsts: dict[str, str] = field(default_factory=dict)
+    """Id of the first row of each reason and note."""
     faults: int = 0
     """Rows left out or cut short through a fault that `narrate verify` would name."""
 
-    def leave_out(self, why: str, *, is_fault: bool = False) -> None:
+    def leave_out(self, why: str, photo_id: str, *, is_fault: bool = False) -> None:
         """Count a row that is not in the export."""
+        self.firsts.setdefault(why, photo_id)
         self.left_out[why] = self.left_out.get(why, 0) + 1
         self.faults += is_fault
 
-    def note(self, what: str, *, is_fault: bool = False) -> None:
+    def note(self, what: str, photo_id: str, *, is_fault: bool = False) -> None:
         """Count a row that is in the export without something."""
+        self.firsts.setdefault(what, photo_id)
         self.notes[what] = self.notes.get(what, 0) + 1
         self.faults += is_fault
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each reason and note: how many rows, what, and the first of them."""
+        for verb, told in (("left out", self.left_out), ("written", self.notes)):
+            for what, rows in told.items():
+                yield f"{amount(rows, 'row')} {verb}: {what}, the first {' '.join(self.firsts[what].split())}"
 
 
 @dataclass(frozen=True)
@@ -144,6 +178,8 @@ class Choice:
     """Refused, failed and rejected rows too, as they stand."""
     heavy: bool = False
     """Every column of the manifest."""
+    doubtful: bool = True
+    """Rows too whose words say that there is no reliable description, and that no person approved or edited."""
     run_id: str | None = None
     """Only rows that this run committed."""
 
@@ -152,14 +188,16 @@ def published(manifest: Manifest, reviews: Reviews, choice: Choice, tally: Tally
     """Yield the chosen rows in the manifest's order, a part in memory at a time; `tally` counts what is left out."""
     columns = tuple(name for name in COLUMNS if choice.heavy or name not in HEAVY)
     for _, row in manifest.read(columns):
+        if choice.run_id not in (None, row["run_id"]):
+            continue
         decision = reviews.standing(row)
         why = _refused(row, decision.action if decision is not None else reviews.columns(row)["review"], choice)
         if why:
-            tally.leave_out(why)
+            tally.leave_out(why, row["id"])
         elif choice.run_id is None or _is_new(row, choice.run_id):
             one = publish(row, decision, reviews)
             if one.has_gap and not choice.wordless:
-                tally.leave_out(SOUNDS_ALONE)
+                tally.leave_out(SOUNDS_ALONE, one.id)
             else:
                 yield one
 
@@ -183,12 +221,16 @@ def publish(row: Row, decision: Decision | None, reviews: Reviews) -> Published:
 def _refused(row: Row, review: str | None, choice: Choice) -> str:
     """Return why a row is not in the export, in words that follow a number; empty where it is."""
     if choice.approved and review not in ("approved", "edited"):
-        return "not approved"
+        return NOT_APPROVED
     if choice.wordless:
         return ""
     if row["status"] in ("refused", "failed"):
         return f"{row['status']}, so without words"
-    return "rejected by a reviewer" if review == "rejected" else ""
+    if review == "rejected":
+        return "rejected by a reviewer"
+    rules = {flag["rule"] for flag in row["alt_flags"] or ()}
+    is_doubtful = NO_DESCRIPTION in rules and review not in ("approved", "edited")
+    return NOT_RELIABLE if is_doubtful and not choice.doubtful else ""
 
 
 def _is_new(row: Row, run_id: str) -> bool:

@@ -26,7 +26,8 @@ MADE_BY = pa.field(
 
 COLUMNS = ("id", "sha256", "decorative", "alt_text", "long_description", "language", "text_made_by", "review",
            "reviewed_by", "reviewed_at", "captioner_digest", "audio_path", "audio_sha256", "duration_s", "voice",
-           "photo", "width_px", "height_px", "missing_since", "own")  # fmt: skip
+           "photo", "width_px", "height_px", "missing_since", "needs_review", "confidence", "alt_flags",
+           "own")  # fmt: skip
 """The columns of the CSV file."""
 
 _STARTS_FORMULA = tuple("=+-@\t\r\n'")
@@ -46,7 +47,8 @@ def _whole(one: Published) -> dict[str, Any]:
     if one.review:
         changed |= {"review": one.review, "reviewed_by": one.reviewed_by, "reviewed_at": one.reviewed_at}
     if one.is_pending and one.made_by == EDITED:
-        changed |= {"words_by": "person"}
+        changed |= {"words_by": "person", "confidence": one.confidence, "alt_flags": one.alt_flags}
+    changed |= {"needs_review": one.needs_review}
     return one.row | changed | {MADE_BY.name: one.made_by or None}
 
 
@@ -75,6 +77,9 @@ def _cells(one: Published) -> list[Any]:
         "duration_s": one.duration_s or None,
         "photo": row["uri"],
         "missing_since": _iso(row["missing_since"]),
+        "needs_review": "yes" if one.needs_review else "",
+        "confidence": _rounded(one.confidence),
+        "alt_flags": " ".join(flag["rule"] for flag in one.alt_flags),
     }
     return [values[name] if name in values else row[name] for name in COLUMNS]
 
@@ -116,10 +121,17 @@ def _object(one: Published) -> dict[str, Any]:
         **words,
         **made,
         "review": told,
+        "needs_review": one.needs_review,
+        "confidence": _rounded(one.confidence),
+        "alt_flags": one.alt_flags,
         "audio": audio if one.clip else None,
         "photo": photo | {"missing_since": _iso(row["missing_since"])},
         "own": one.own or None,
     }
+
+
+def _rounded(confidence: float | None) -> float | None:
+    return None if confidence is None else round(confidence, 3)
 
 
 def _iso(time: Any) -> str | None:

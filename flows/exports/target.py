@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from captioner.records import Photo
-from flows.exports.published import Published, Tally
+from flows.exports.published import PHOTO_CHANGED, Published, Tally
 from flows.exports.settings import Export
 from flows.opening import open_uri
 from flows.storage import read_file
@@ -36,20 +36,20 @@ class Target:
         self.tally.written += rows
         self.counted(rows)
 
-    def leave_out(self, why: str, *, is_fault: bool = False) -> None:
+    def leave_out(self, why: str, one: Published) -> None:
         """Count a row that this format cannot take."""
-        self.tally.leave_out(why, is_fault=is_fault)
+        self.tally.leave_out(why, one.id)
         self.counted(1)
 
     def clip_bytes(self, one: Published) -> bytes | None:
         """Return a row's clip; None, and counted, where there is none or it is not the one that the row names."""
         if one.clip is None:
             if one.is_pending:
-                self.tally.note("edited since the last run, so without sound: narrate run speaks them")
+                self.tally.note("edited since the last run, so without sound: narrate run speaks them", one.id)
             return None
         data = read_file(self.told.out / one.clip)
         if data is None or hashlib.sha256(data).hexdigest() != one.row["audio_sha256"]:
-            self.tally.note("with a clip that is not its row's: narrate verify says more", is_fault=True)
+            self.tally.note("with a clip that is not its row's: narrate verify says more", one.id, is_fault=True)
             return None
         return data
 
@@ -65,8 +65,7 @@ class Target:
         """Return a row's photo as a JPEG without metadata, and its size; None, and counted, where it is gone."""
         photo = open_uri(one.row["uri"], PICTURE_SIDE_PX)
         if not isinstance(photo, Photo) or photo.sha256 != one.sha256:
-            what = "whose photo is gone" if not isinstance(photo, Photo) else "whose photo changed since the last run"
-            self.leave_out(what)
+            self.leave_out("whose photo is gone" if not isinstance(photo, Photo) else PHOTO_CHANGED, one)
             return None
         image = Image.fromarray(photo.pixels)
         image.thumbnail((PICTURE_SIDE_PX, PICTURE_SIDE_PX), Image.Resampling.LANCZOS)

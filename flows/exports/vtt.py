@@ -16,9 +16,9 @@ def write_vtt(rows: Iterator[Published], target: Target) -> None:
         cues = Cues()
         for one in rows:
             if one.is_decorative:
-                target.leave_out("decorative, so without a cue")
+                target.leave_out("decorative, so without a cue", one)
             elif not one.clip:
-                target.leave_out("edited since the last run, so without sound: narrate run speaks them")
+                target.leave_out("edited since the last run, so without sound: narrate run speaks them", one)
             else:
                 file.write(cues.next(one, one.duration_s))
                 target.advance(1)

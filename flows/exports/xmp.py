@@ -17,7 +17,7 @@ from captioner.records import Photo
 from flows.addresses import is_local, uri_path
 from flows.errors import FlowError
 from flows.exports.packets import SomebodyElsesError, UnreadableError, merged
-from flows.exports.published import Published
+from flows.exports.published import PHOTO_CHANGED, Published
 from flows.exports.target import Target
 from flows.reviews import Reviews
 from flows.storage import link_or_copy, place
@@ -35,18 +35,18 @@ def write_xmp(rows: Iterator[Published], target: Target) -> None:
     """Write a sidecar for each row with words; each one is renamed into place whole."""
     for one in rows:
         if one.is_decorative:
-            target.leave_out("decorative, so without alt text to write")
+            target.leave_out("decorative, so without alt text to write", one)
         elif target.told.in_place:
-            _count(_write_into(one, target), target)
+            _count(_write_into(one, target), one, target)
         else:
-            _count(_write_beside(one, target), target)
+            _count(_write_beside(one, target), one, target)
 
 
-def _count(why: str | None, target: Target) -> None:
+def _count(why: str | None, one: Published, target: Target) -> None:
     if why is None:
         target.advance(1)
     else:
-        target.leave_out(why)
+        target.leave_out(why, one)
 
 
 def _write_beside(one: Published, target: Target) -> str | None:
@@ -104,7 +104,7 @@ def _write_into(one: Published, target: Target) -> str | None:
         return NAME_TOO_LONG
     data = photo.read_bytes()
     if hashlib.sha256(data).hexdigest() != one.sha256:
-        return "whose photo changed since the last run"
+        return PHOTO_CHANGED
     try:
         packet = merged(_packet_in(photo), one)
     except SomebodyElsesError:

@@ -151,6 +151,17 @@ def test_words_that_a_person_wrote_are_a_persons_in_the_photo_too(exported: Expo
     assert set(after.alt_texts.values()) == {"A kite over a field."}
 
 
+def test_photos_written_twice_without_a_run_between_say_what_to_run(exported: Exported):
+    exported.decide("a.png", "approved")
+    command = ("export", str(exported.out), "--to", "xmp", "--in-place", "--approved")
+    first, second = exported.command(*command), exported.command(*command)
+
+    assert first.stdout == "1 row: in the photos\n"
+    assert second.returncode == 2
+    assert "1 row left out: whose photo changed since the last run, the first a.png\n" in second.stderr
+    assert "no row can be written as xmp; narrate run" in second.stderr.splitlines()[-1]
+
+
 def test_a_photo_that_exiftool_cannot_write_stays_as_it_is(exported: Exported):
     bitmap = exported.photos / "a.bmp"
     Image.open(exported.photos / "a.png").save(bitmap)
@@ -170,5 +181,5 @@ def test_a_sidecar_that_cannot_be_read_is_named_and_left(exported: Exported, pac
     sidecar.write_bytes(packet)
     _, tally = exported.write("xmp")
 
-    assert tally.left_out["whose XMP cannot be read"] == 1
+    assert "1 row left out: whose XMP cannot be read, the first a.png" in tally.lines()
     assert sidecar.read_bytes() == packet

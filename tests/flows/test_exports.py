@@ -124,6 +124,34 @@ def test_words_approved_after_sounds_were_written_are_published_as_words(exporte
     assert read(exported, "csv").loc["a.png", "alt_text"] == "A view of MoMA at night."
 
 
+@pytest.mark.parametrize("to", ["xmp", "vtt", "podcast", "digest"])
+def test_no_reliable_description_goes_out_only_where_a_person_approved_it(exported: Exported, to: str):
+    flags = [{"rule": "no-reliable-description", "reason": "a blank"}]
+    for name in ("a.png", ODD):
+        exported.change(name, alt_flags=flags, alt_text="No reliable description.")
+    exported.decide(ODD, "approved")
+    _, tally = exported.write(to, web="https://example.org")
+    told = [line for line in tally.lines() if "reliable" in line]
+
+    assert told == ["1 row left out: without a reliable description, the first a.png"]
+    assert tally.written == 3
+
+
+@pytest.mark.parametrize("to", TABLES)
+def test_tables_tell_what_a_person_should_look_at(exported: Exported, to: str):
+    flags = [{"rule": "unsure", "reason": "p"}]
+    for name in ("a.png", ODD, "town/c.png"):
+        exported.change(name, alt_flags=flags, needs_review=True, confidence=0.25)
+    exported.decide(ODD, "approved")
+    exported.decide("town/c.png", "edited", "A quay.")
+    table = read(exported, to)
+    names = ["a.png", ODD, "town/c.png"]
+
+    assert [value in (True, "yes") for value in table.loc[names, "needs_review"]] == [True, False, False]
+    assert pd.to_numeric(table.loc[names, "confidence"]).fillna(-1).tolist() == [0.25, 0.25, -1]
+    assert ["unsure" in str(value) for value in table.loc[names, "alt_flags"]] == [True, True, False]
+
+
 def test_no_cell_of_a_csv_file_is_a_formula_and_each_can_be_undone(exported: Exported):
     exported.change("a.png", alt_text='=HYPERLINK("http://evil","x")')
     table = read(exported, "csv")
