@@ -101,12 +101,15 @@ class Reviews:
         about = self._by_row.get((decision.id, decision.sha256), ())
         return any(one.action == "edited" and one.new == decision.new for one in about)
 
-    def changes(self, photo_id: str, sha256: str | None) -> list[tuple[str, str]]:
-        """Return each edit of a photo's text, taken back or not: what it was and what it became, the oldest first."""
+    def about(self, photo_id: str, sha256: str | None) -> list[Decision]:
+        """Return every decision about a photo, the oldest first: its own, else those about the same bytes elsewhere."""
         own = self._by_row.get((photo_id, sha256 or ""))
         last = self._by_photo.get(sha256 or "")
-        about = own or (self._by_row[last.id, last.sha256] if last is not None else ())
-        return [(one.old, one.new) for one in about if one.action == "edited"]
+        return list(own or (self._by_row[last.id, last.sha256] if last is not None else ()))
+
+    def changes(self, photo_id: str, sha256: str | None) -> list[tuple[str, str]]:
+        """Return each edit of a photo's text, taken back or not: what it was and what it became, the oldest first."""
+        return [(one.old, one.new) for one in self.about(photo_id, sha256) if one.action == "edited"]
 
     def standing(self, row: Row) -> Decision | None:
         """Return the decision that holds for a row: a rejection falls once the words that were rejected are gone."""

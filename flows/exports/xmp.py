@@ -162,8 +162,7 @@ def _keep(photo: Path) -> None:
 
 
 def _carry_over(one: Published, sha256: str, target: Target) -> None:
-    """Let what people decided of the photo hold for its new bytes."""
+    """Let what people decided of the photo hold for its new bytes; an approval alone does not say whose words it is."""
     reviews = Reviews(target.told.out)
-    decision = reviews.latest(one.id, one.sha256)
-    if decision is not None:
+    for decision in reviews.about(one.id, one.sha256):
         reviews.decide(replace(decision, id=one.id, sha256=sha256), reviews.seen(one.id, sha256))

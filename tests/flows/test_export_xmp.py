@@ -151,6 +151,20 @@ def test_words_that_a_person_wrote_are_a_persons_in_the_photo_too(exported: Expo
     assert set(after.alt_texts.values()) == {"A kite over a field."}
 
 
+def test_words_edited_and_then_approved_stay_a_persons_once_they_are_in_the_photo(exported: Exported):
+    exported.change("a.png", alt_text="A view of MoMA at night.")
+    exported.decide("a.png", "edited", "A view of [[moʊmə]] at night.")
+    exported.change("a.png", alt_text="A view of [[moʊmə]] at night.")
+    exported.decide("a.png", "approved")
+    exported.write("xmp", in_place=True, approved=True)
+    new = hashlib.sha256((exported.photos / "a.png").read_bytes()).hexdigest()
+    exported.change("a.png", sha256=new)
+    place, _ = exported.write("csv", approved=True)
+    table = place.read_text(encoding="utf-8")
+
+    assert "A view of MoMA at night.,,en,edited by a person,approved,Ann" in table
+
+
 def test_photos_written_twice_without_a_run_between_say_what_to_run(exported: Exported):
     exported.decide("a.png", "approved")
     command = ("export", str(exported.out), "--to", "xmp", "--in-place", "--approved")
