@@ -110,7 +110,7 @@ def postgresql(folder: Path) -> Iterator[str]:
     folder.mkdir()
     if user:
         shutil.chown(folder, user)
-        for above in folder.parents[:3]:
+        for above in folder.parents[:-2]:  # below the system's own folder
             above.chmod(above.stat().st_mode | 0o011)
     data, programs_at = folder / "data", programs[-1].parent
     tool = partial(subprocess.run, cwd=folder, user=user, check=True, stdout=subprocess.DEVNULL, timeout=300)
