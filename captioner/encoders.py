@@ -5,6 +5,7 @@ D features a region.
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -74,7 +75,7 @@ def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     convolution.bias = nn.Parameter(shift.detach())
 
 
-class PhotoEncoder(nn.Module):
+class PhotoEncoder(nn.Module, ABC):
     """What every encoder is: (B, 3, S, S) uint8 to regions (B, L, D), in two parts.
 
     The lower one stays as it is while training, and its maps are cached; the upper one may be adjusted.
@@ -108,21 +109,21 @@ class PhotoEncoder(nn.Module):
         """Encode (B, 3, S, S) uint8 into regions (B, L, D)."""
         return self.upper(self.lower(prepared))
 
+    @abstractmethod
     def lower(self, prepared: Tensor) -> Tensor:
         """Run the part that training leaves as it is: (B, 3, S, S) uint8 to (B, C, h, w)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def upper(self, features: Tensor) -> Tensor:
         """Run the part that training may adjust: (B, C, h, w) to regions (B, L, D)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tuned(self) -> list[nn.Parameter]:
         """Return the parameters of the upper part that training may adjust."""
-        raise NotImplementedError
 
+    @abstractmethod
     def upper_names(self) -> tuple[str, ...]:
         """Return how the names of the upper part's weights begin."""
-        raise NotImplementedError
 
     def look(self, attention: Tensor, regions: Tensor) -> Tensor:
         """Lay attention (T, L) over one photo's regions (L, D) out on a square grid, row by row: (T, G * G)."""

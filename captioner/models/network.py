@@ -8,6 +8,7 @@ Shapes: B photos, L regions, D features a region, C captions a photo, T tokens, 
 E width of the features that photos and texts are compared by.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,7 +30,7 @@ class NetworkConfig:
     """D."""
 
 
-class CaptionNetwork(nn.Module):
+class CaptionNetwork(nn.Module, ABC):
     """The contract of captioner.models; see the file's top."""
 
     kind: ClassVar[str]
@@ -49,28 +50,28 @@ class CaptionNetwork(nn.Module):
         """The most tokens of a caption, the end token included."""
         return int(self.config.longest)
 
+    @abstractmethod
     def encode(self, regions: Tensor) -> Any:
         """Make of the regions (B, L, D) what the words look at."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hidden(self, memory: Any, tokens: Tensor) -> Tensor:
         """Give what is known before each next word of captions (B, C, T) that begin with the start token: (B, C, T, W).
 
         `memory` is `encode`'s. No token sees a later one, and none sees padding.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, words: Tensor) -> Tensor:
         """Turn hidden states (..., W) into scores of each next word, (..., V)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self, regions: Tensor) -> Cache:
         """Begin to decode photos (B, L, D): encode them once for all captions and all tokens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, tokens: Tensor, cache: Any) -> Tensor:
         """Say one more token of each caption, (B * C,), and get the log-probabilities of the next, (B * C, V)."""
-        raise NotImplementedError
 
     def attend(self, regions: Tensor, tokens: Tensor) -> Tensor | None:
         """Give where the network looks as it finds the word after each token, (B, T, L), sums 1; None: nowhere.
@@ -108,13 +109,13 @@ class ContrastiveNetwork(CaptionNetwork):
         """Whether it was trained to."""
         return True
 
+    @abstractmethod
     def embed_photos(self, regions: Tensor) -> Tensor:
         """Give the photos' (B, L, D) unit vectors: (B, E)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def embed_texts(self, tokens: Tensor) -> Tensor:
         """Give the unit vectors of texts (N, T), start token and padding included: (N, E)."""
-        raise NotImplementedError
 
     def similarity(self, features: Tensor, texts: Tensor) -> Tensor:
         """Give the cosine of each of the photos' vectors (B, E) with each of the texts (N, T): (B, N)."""
