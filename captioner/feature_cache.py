@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
@@ -46,7 +47,10 @@ class FeatureCache:
             return np.empty((0, 1, 1, 1), dtype=np.float16)
         path = self.folder / f"{name}.npy"
         if not path.exists():
-            self._compute(name, path)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):  # another training on these photos may be at it: wait for it
+                if not path.exists():
+                    self._compute(name, path)
         maps: NDArray[np.float16] = np.load(path, mmap_mode="r")
         return maps
 
@@ -55,7 +59,6 @@ class FeatureCache:
         return np.array([_flips(name, one.name) for one in self.examples])
 
     def _compute(self, name: str, path: Path) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "photos.json").write_text(json.dumps([one.name for one in self.examples]), encoding="utf-8")
         temporary = path.with_suffix(".part")
         maps, done, began = None, 0, time.monotonic()

@@ -3,17 +3,21 @@
 import csv
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from make_tiny_captioner import tiny_bundle, tiny_captioner
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
 from painted import painted
@@ -241,6 +245,29 @@ def test_a_changed_photo_is_not_taken_from_the_cache(data: Data, tmp_path: Path)
     Image.fromarray(data.train[1].read()).save(file)
 
     assert not np.array_equal(FeatureCache(tmp_path / "cache", examples, encoder).version("plain"), first)
+
+
+def test_of_two_trainings_that_begin_at_once_one_computes_the_maps_and_the_other_takes_them(data: Data, tmp_path: Path):
+    both, computed, encoders = Barrier(2), set[int](), [tiny_bundle().encoder, tiny_bundle().encoder]
+
+    def maps(who: int) -> NDArray[np.float16]:
+        encoder = encoders[who]
+        lower = encoder.lower
+
+        def counted(prepared: Tensor) -> Tensor:
+            computed.add(who)
+            return lower(prepared)
+
+        encoder.lower = counted  # type: ignore[method-assign]
+        cache = FeatureCache(tmp_path, data.train, encoder)
+        both.wait(60)
+        return cache.version("plain")
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(maps, range(2))
+
+    assert np.array_equal(first, second)
+    assert len(computed) == 1
 
 
 def test_a_window_is_a_part_of_the_map_of_one_size_for_the_batch(data: Data, tmp_path: Path):
