@@ -88,7 +88,9 @@ class Job(BaseModel):
     speaker: str = Field("", description="Who speaks, of a voice with several speakers.")
     language: str = Field("", description="What is spoken, of a voice with several languages, by its own name.")
     accept_licence: str = Field("", description="Restrictive licences of voices that you accept, divided by commas.")
-    policy: str = Field("wcag", description="How alt text is made from a caption: wcag, short-125 or plain.")
+    policy: Literal["wcag", "short-125", "plain"] = Field(
+        "wcag", description="How alt text is made from a caption: wcag, short-125 or plain."
+    )
     neutral_people: bool = Field(
         False, description="Name people without their gender: 'a person', not 'a man' or 'a woman'."
     )
@@ -98,12 +100,14 @@ class Job(BaseModel):
     unsure: Literal["hedge", "abstain"] = Field(
         "hedge", description="What becomes of the others: 'Possibly ...', or 'No reliable description.'"
     )
-    profile: str = Field(
+    profile: Literal["streaming", "ebu-r128", "acx", "none"] = Field(
         "streaming", description="Loudness of the clips: streaming (-16 LUFS), ebu-r128 (-23 LUFS), acx or none."
     )
     sample_rate: int | None = Field(None, description="Samples a second of the clips, in Hz; else the voice's own.")
     lexicon: Path | None = Field(None, description="How your own words are said: a PLS or CSV file.")
-    pause: str = Field("natural", description="Silence between sentences: short, natural or long.")
+    pause: Literal["short", "natural", "long"] = Field(
+        "natural", description="Silence between sentences: short, natural or long."
+    )
     check_speech: bool = Field(False, description="Let a recogniser listen to each clip; needs the extra asr.")
     bad_clips: Literal["flag", "fail"] = Field(
         "flag", description="What becomes of a clip that fails its checks in every take."

@@ -5,10 +5,16 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from narrating import BROKEN, Runs, make_photos
+
+from captioner.alt_text import POLICIES
+from flows.job import Job
+from speech.speaking import FORMATS, PAUSES, PROFILES
 
 HEAVY = ("torch", "TTS", "prefect", "pandas", "transformers")
 
@@ -63,6 +69,13 @@ def test_help_describes_every_setting():
         assert name in text
 
 
+@pytest.mark.parametrize(
+    ("setting", "known"), [("policy", POLICIES), ("profile", PROFILES), ("pause", PAUSES), ("format", FORMATS)]
+)
+def test_the_choices_of_a_setting_are_those_that_the_rooms_know(setting: str, known: Iterable[str]):
+    assert set(get_args(Job.model_fields[setting].annotation)) == set(known)
+
+
 def test_a_run_prints_its_counts_last_and_nothing_of_the_libraries(runs: Runs):
     make_photos(runs.photos, 2)
     (runs.photos / "broken.jpg").write_bytes(b"")
@@ -100,8 +113,6 @@ def test_a_failed_photo_ends_with_status_one(runs: Runs, tmp_path: Path):
         ),
         ({"captioner": "no-such-captioner"}, "no-such-captioner"),
         ({"voice": "no-such-voice"}, "no-such-voice"),
-        ({"policy": "no-such-policy"}, "no-such-policy"),
-        ({"profile": "no-such-profile"}, "no-such-profile"),
         ({"device": "cuda:99"}, "--device cuda:99"),
         ({"device": "toaster"}, "setting device"),
         ({"out": "/dev/null/out"}, "/dev/null/out"),
@@ -127,6 +138,17 @@ def test_a_misspelt_option_is_refused_with_a_hint(runs: Runs):
 
     assert result.returncode == 2
     assert "--format" in result.stderr
+
+
+@pytest.mark.parametrize(("option", "there_is"), [("--policy", "short-125"), ("--profile", "acx"), ("--pause", "long")])
+def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(runs: Runs, option: str, there_is: str):
+    result = runs.spawn(option, "no-such-choice")
+
+    assert result.returncode == 2
+    said = result.stderr.strip().splitlines()[-1]
+    assert option in said
+    assert "no-such-choice" in said
+    assert there_is in said
 
 
 def test_a_folder_without_photos_says_so_and_is_no_error(runs: Runs):
