@@ -15,7 +15,7 @@ from captioner.models import FAMILIES, CaptionNetwork
 from captioner.patches import PatchConfig, PatchEncoder
 from captioner.tokenizer import SPECIAL, Tokenizer
 from captioner.train_settings import Settings
-from captioner.trunks import TRUNKS, TrunkEncoder, trunk_config
+from captioner.trunks import TRUNKS, new_trunk
 from captioner.weights import model_folder
 
 ENCODER_NAMES = (*LITES, *TRUNKS, "patches", "boxes", "detector")
@@ -37,9 +37,13 @@ def new_bundle(data: Data, settings: Settings) -> Bundle:
     if len(tokenizer) == len(SPECIAL):
         mend = "train on more captions"
         raise DataError(f"no word is used {settings.min_count} times or more", str(settings.data), mend)
+    torch.manual_seed(settings.seed)  # a run that goes on must find the same random encoder, and its cached maps
     encoder = make_encoder(settings.encoder or default_encoder(settings.family), pretrained=settings.pretrained)
     torch.manual_seed(settings.seed)
     model = make_network(settings.family, encoder, tokenizer, settings.options)
+    if model.frozen() and not settings.language_steps:
+        mend = "add --language-steps 2000, or --start one that has learned its words"
+        raise DataError("the way flamingo keeps its words as they are before photos", settings.family, mend)
     return Bundle(settings.name, encoder, model, tokenizer, settings.licence)
 
 
@@ -74,7 +78,7 @@ def make_encoder(name: str, *, pretrained: bool = False) -> PhotoEncoder:
         return load_imagenet(EncoderConfig(name, input_size_px=LITES[name], grid=7))
     encoder: PhotoEncoder
     if name in TRUNKS:
-        encoder = TrunkEncoder(trunk_config(name), pretrained=pretrained)
+        encoder = new_trunk(name, pretrained=pretrained)
     elif name == "boxes":
         return load_imagenet(EncoderConfig(grid=7), BoxEncoder)
     elif name in ("patches", "detector"):

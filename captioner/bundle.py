@@ -108,7 +108,9 @@ def _load_weights(path: Path, encoder: PhotoEncoder, model: CaptionNetwork) -> N
         state = load_file(path)
         encoder.load_state_dict(_part(state, "encoder."))
         model.load_state_dict(_part(state, "model."))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        if not all(bool(one.isfinite().all()) for one in state.values()):
+            raise ValueError("some of its weights are no numbers")  # noqa: TRY301  told like the others
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise _unfit(path, error) from error
 
 

@@ -25,7 +25,7 @@ from captioner.beginnings import default_encoder, new_bundle
 from captioner.bundle import Bundle
 from captioner.dataset import Data, Example, find_data
 from captioner.decoding import Search, search_captions
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, DataError
 from captioner.models import ContrastiveNetwork
 from captioner.pictures import draw_runs
 from captioner.retrieval import recalls
@@ -149,12 +149,12 @@ def padded(texts: Sequence[list[int]]) -> torch.Tensor:
 @torch.inference_mode()
 def ms_a_photo(bundle: Bundle, examples: Sequence[Example]) -> float:
     """Return the processor's milliseconds from pixels to caption, one photo at a time."""
-    pixels = [one.read() for one in examples[: TIMED_PHOTOS + 2]]
-    for number, one in enumerate(pixels):
-        if number == 2:  # noqa: PLR2004  the first ones warm up
-            began = time.process_time()
-        search_captions(bundle.model, bundle.encoder(bundle.encoder.prepare([one])), bundle.search)
-    return (time.process_time() - began) / TIMED_PHOTOS * 1000
+    pixels = [one.read() for one in examples[:TIMED_PHOTOS]]
+    for warming in (True, False):
+        began = time.process_time()
+        for one in pixels[:2] if warming else pixels:
+            search_captions(bundle.model, bundle.encoder(bundle.encoder.prepare([one])), bundle.search)
+    return (time.process_time() - began) / len(pixels) * 1000
 
 
 def row_of(entry: Entry, trainer: TimedTrainer, data: Data) -> list[Any]:
@@ -188,6 +188,17 @@ def add_row(path: Path, row: Sequence[Any]) -> None:
         csv.writer(stream, lineterminator="\n").writerows([COLUMNS, row] if new else [row])
 
 
+def refuse_what_cannot_be(given: argparse.Namespace, named: Sequence[str]) -> None:
+    """Raise DataError for settings that nothing can come of."""
+    known = [one.name for one in ENTRIES]
+    for name in named:
+        if name not in known:
+            raise DataError("no such row", f"--only {name}", f"there are {', '.join(known)}")
+    for option in ("minutes", "batch_photos"):
+        if getattr(given, option) <= 0:
+            raise DataError("not more than 0", f"--{option.replace('_', '-')}", "give a positive number")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; return the exit status: 0 done, 2 could not start, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m captioner.compare", description="Compare the families.")
@@ -201,14 +212,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--curves", type=Path, help="draw the dev losses of all, or of those named by --only: a PNG")
     given = parser.parse_args(arguments)
     try:
+        named = [one for one in given.only.split(",") if one]
+        refuse_what_cannot_be(given, named)
         data = find_data(given.data)
-        left = list(rows_left(given.csv, [one for one in given.only.split(",") if one]))
+        if not data.dev:
+            raise DataError("no dev photos to score on", str(given.data), "give captions of a dev split")
+        left = list(rows_left(given.csv, named))
         for entry, trainer in train(left, given, data):
             row = row_of(entry, trainer, data)
             add_row(given.csv, row)
             say(", ".join(f"{name} {cell}" for name, cell in zip(COLUMNS, row, strict=True) if cell != ""))
         if given.curves:
-            drawn = [one for one in ENTRIES if not given.only or one.name in given.only.split(",")]
+            drawn = [one for one in ENTRIES if not named or one.name in named]
             logs = {one.name: settings_of(one, given).out / "log.csv" for one in drawn}
             say(str(draw_runs(logs, given.curves)))
     except (CaptionerError, OSError) as error:

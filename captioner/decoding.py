@@ -207,7 +207,7 @@ def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[
 
     The photos that are done are dropped. A photo is done when no unfinished caption outranks the worst of its K
     finished ones at its present length: transformers' default rule. To go on while one still could at full length
-    takes a quarter longer and gave captions no better (LOG.md).
+    takes a quarter longer and gave captions no better (LOG.md). Raises RuntimeError where the network gives no numbers.
     """
     filters, photos = filters_for(search), list(range(regions.shape[0]))
     tokens = torch.empty(len(photos), 1, 0, dtype=torch.long, device=regions.device)  # all begin alike: one is enough
@@ -216,6 +216,8 @@ def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[
     cache = network.start(regions)
     last = torch.full((len(photos),), START, device=regions.device)  # (B,), later (B * K,)
     while state.photos:
+        if state.tokens.shape[2] >= search.longest:  # at the longest each ends: what does not has no chances
+            raise RuntimeError("the captioner gave no chances of words for this photo")
         logprobs = allowed(filters, network.step(last, cache), state.tokens.flatten(0, 1))  # (B * K, V)
         rows = _advance(state, logprobs.reshape(*state.totals.shape, -1), search)
         kept = _drop_done(state, search)

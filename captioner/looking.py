@@ -6,6 +6,7 @@ One PNG a photo: the photo with its caption, then the photo once for each word, 
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import count
 from math import isqrt
 from pathlib import Path
 
@@ -64,12 +65,13 @@ def draw_attention(photo: Photo, caption: Caption, path: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Caption and draw; return the exit status: 0 done, 2 could not start."""
+    """Caption and draw; return the exit status: 0 done, 1 but for photos that cannot be read, 2 could not start."""
     parser = argparse.ArgumentParser(prog="python -m captioner.looking", description="Show where a captioner looks.")
     parser.add_argument("photos", type=Path, nargs="+", help="the photos")
     parser.add_argument("--model", default="narrator-lite", help="name or folder of the captioner")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     given = parser.parse_args(arguments)
+    left_out, taken = 0, set[Path]()
     try:
         captioner = Captioner.load(given.model)
         given.out.mkdir(parents=True, exist_ok=True)
@@ -77,13 +79,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             photo = open_photo(path, captioner.input_size_px)
             if not isinstance(photo, Photo):
                 print(f"{path}: {photo.message}")  # noqa: T201  a command's output
+                left_out += 1
                 continue
             caption = captioner.decode(captioner.encode([photo]))[0]
-            print(f"{draw_attention(photo, caption, given.out / f'{path.stem}.png')}: {caption.text}")  # noqa: T201
-    except CaptionerError as error:
+            drawn = draw_attention(photo, caption, free_name(given.out, path.stem, taken))
+            print(f"{drawn}: {caption.text}")  # noqa: T201
+    except (CaptionerError, OSError) as error:
         print(f"error: {error}")  # noqa: T201
         return 2
-    return 0
+    return 1 if left_out else 0
+
+
+def free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
+    """Return the place of a picture in a folder: of photos with one name the second gets a number, and so on."""
+    names = (folder / f"{stem}{'' if number == 1 else f'-{number}'}.png" for number in count(1))
+    free = next(name for name in names if name not in taken)
+    taken.add(free)
+    return free
 
 
 if __name__ == "__main__":

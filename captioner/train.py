@@ -254,7 +254,7 @@ def trained_groups(parts: Parts) -> list[list[nn.Parameter]]:
     """Return the network's parameters and those of the encoder that may be trained; freeze all others."""
     parts.encoder.requires_grad_(False)
     parts.model.requires_grad_(True)
-    return [list(parts.model.parameters()), parts.encoder.tuned()]
+    return [list(parts.model.parameters()), [] if parts.model.keeps_encoder else parts.encoder.tuned()]
 
 
 def rate_share(step: int, total: int, warm_up: int) -> float:

@@ -31,6 +31,10 @@ TRUNKS: dict[str, dict[str, Any]] = {
 """Name to the settings that its ImageNet weights want; `small` is ours, for drawn shapes, and has none."""
 
 
+SETTLING = 4
+"""Pictures of noise that random weights are settled on."""
+
+
 @dataclass(frozen=True)
 class TrunkConfig:
     """What a trunk is, apart from its weights."""
@@ -127,6 +131,35 @@ def _small() -> nn.Sequential:
         nn.init.kaiming_normal_(one.weight)
         layers += [one, nn.ReLU()]
     return nn.Sequential(*layers)
+
+
+def new_trunk(name: str, *, pretrained: bool = False) -> TrunkEncoder:
+    """Build a trunk to train with: ImageNet weights, or random ones that give numbers of an ordinary size.
+
+    Raises ModelError where the weights cannot be had.
+    """
+    encoder = TrunkEncoder(trunk_config(name), pretrained=pretrained)
+    if not pretrained:
+        settle(encoder.network, encoder.config.input_size_px)
+    return encoder
+
+
+@torch.no_grad()
+def settle(network: nn.Module, side_px: int) -> None:
+    """Give batch norms the statistics of noise, of all sizes of spots: with none, a hundred layers overflow."""
+    random = torch.Generator().manual_seed(0)
+    spots = [torch.randn(SETTLING, 3, size, size, generator=random) for size in (2, 8, 32, side_px)]
+    noise = torch.stack([nn.functional.interpolate(one, side_px, mode="bilinear") for one in spots]).sum(0)
+    norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+    usual = [one.momentum for one in norms]
+    for one in norms:
+        one.reset_running_stats()
+        one.momentum = None  # the mean of all batches, here of one
+    network.train()
+    network(noise / 2)
+    network.eval()
+    for one, momentum in zip(norms, usual, strict=True):
+        one.momentum = momentum
 
 
 def stages(network: Any) -> list[nn.Module]:

@@ -172,6 +172,11 @@ class Fusion(WordNetwork, ContrastiveNetwork):
         """Whether it learned to compare photos and texts."""
         return "itc" in self.config.objectives
 
+    @property
+    def keeps_encoder(self) -> bool:
+        """The Flamingo way learns between two parts that stay as they are."""
+        return self.config.way == "flamingo"
+
     def frozen(self) -> list[nn.Parameter]:
         """Return what is left as it is once the Flamingo way has learned its language."""
         if self.config.way != "flamingo":
@@ -214,7 +219,10 @@ class Fusion(WordNetwork, ContrastiveNetwork):
         return [None] * len(self.layers) if memory is None else list(memory)
 
     def understand(self, regions: Tensor, tokens: Tensor) -> Tensor:
-        """Let words and regions see each other, later words too: (B, C, T, W) of regions (B, L, D), texts (B, C, T)."""
+        """Let words see regions, and later words too: (B, C, T, W) of regions (B, L, D), texts (B, C, T).
+
+        Regions see words in the way of co-attention; merged, they see each other alone, as when captions are learned.
+        """
         if self.config.way == "merged":
             return self.hidden(self.encode(regions), tokens, both_ways=True)
         photos, texts, length = tokens.shape

@@ -96,6 +96,11 @@ class CaptionNetwork(nn.Module, ABC):
         """Return what training goes down on for regions (B, L, D) and captions (B, C, T), start token and padding."""
         return word_loss(self, self.hidden(self.encode(regions), tokens[..., :-1]), tokens, smoothing)
 
+    @property
+    def keeps_encoder(self) -> bool:
+        """Whether the encoder stays as it is, whatever the recipe says."""
+        return False
+
     def frozen(self) -> list[nn.Parameter]:
         """Return the parameters that stay as they are once the network learns from photos."""
         return []

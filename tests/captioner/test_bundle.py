@@ -96,6 +96,16 @@ def test_a_search_that_cannot_be_is_refused_by_its_setting(settings: dict[str, A
         make_search(settings, tiny_bundle().tokenizer)
 
 
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path):
+    bundle = tiny_bundle()
+    with torch.no_grad():
+        next(bundle.model.parameters()).fill_(float("nan"))
+    save_bundle(bundle, tmp_path / "broken")
+
+    with pytest.raises(ModelError, match="no numbers"):
+        load_bundle(tmp_path / "broken")
+
+
 def test_a_search_can_be_changed_while_loading_and_changes_the_digest(tiny_captioner: Path):
     own = Captioner.load(str(tiny_captioner))
     chosen = Captioner.load(str(tiny_captioner), search={"beams": 5, "forbidden": ["dog"]})

@@ -38,6 +38,18 @@ def test_each_family_learns_in_turns_for_the_same_time_and_gets_a_row(tmp_path: 
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("wrong", [["--only", "nothing"], ["--minutes", "0"], ["--batch-photos", "0"]])
+def test_what_cannot_be_compared_is_an_error_in_a_line(
+    wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    wanted = ["--data", str(tmp_path), "--out", str(tmp_path / "runs"), "--csv", str(tmp_path / "table.csv")]
+
+    assert main([*wanted, *wrong]) == 2
+    said = capsys.readouterr().out
+    assert said.startswith("error: ")
+    assert wrong[0] in said
+
+
 def test_a_folder_without_photos_is_an_error_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     status = main(["--data", str(tmp_path), "--out", str(tmp_path / "runs"), "--csv", str(tmp_path / "table.csv")])
 

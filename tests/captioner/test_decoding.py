@@ -197,6 +197,14 @@ def test_a_run_of_words_is_banned_only_where_it_would_come_twice():
 
 
 @torch.inference_mode()
+@torch.inference_mode()
+def test_a_network_that_gives_no_numbers_is_an_error_and_not_a_search_without_end(
+    network: TransformerCaptioner, regions: Tensor
+):
+    with pytest.raises(RuntimeError, match="no chances of words"):
+        search_captions(network, regions * float("nan"), Search())
+
+
 def test_samples_follow_the_chances_and_are_padded_after_their_end(network: TransformerCaptioner, regions: Tensor):
     torch.manual_seed(0)
     drawn = sample(network, regions[:1], 4000, 6)[0]

@@ -1,10 +1,18 @@
 """Fusion against its papers' equations: what sees what in each way, and the Flamingo way before its first step."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import drawn
+
+from captioner.beginnings import make_encoder
 from captioner.decoding import END, START
 from captioner.models.fusion import Fusion, FusionConfig
+from captioner.train import Parts, main, trained_groups
 
 TOKENS = torch.tensor([[[START, 5, 6, 7], [START, 8, 9, 4]], [[START, 4, 4, 8], [START, 9, 5, 6]]])
 
@@ -19,6 +27,26 @@ def network(**options: object) -> Fusion:
 @pytest.fixture
 def regions() -> torch.Tensor:
     return torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_flamingo_way_is_not_trained_on_photos_before_it_knows_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    drawn(tmp_path / "data", count=8)
+    wanted = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--steps", "2"]
+    wanted += ["--family", "fusion", "--encoder", "small", "--options", "way=flamingo"]
+
+    assert main(wanted) == 2
+    assert "--language-steps" in capsys.readouterr().out
+
+
+def test_the_flamingo_way_keeps_its_encoder_too():
+    encoder = make_encoder("small")
+
+    learning = {id(one) for group in trained_groups(Parts(encoder, network(way="flamingo"))) for one in group}
+
+    assert learning
+    assert not learning & {id(one) for one in encoder.parameters()}
 
 
 @torch.inference_mode()

@@ -32,12 +32,30 @@ def test_a_picture_is_drawn_for_each_photo_and_the_caption_is_told(
     status = main([*photos, "--model", str(tiny_captioner), "--out", str(tmp_path / "looks")])
 
     said = capsys.readouterr().out.splitlines()
-    assert status == 0
+    assert status == 1
     assert len(said) == 3
     assert "broken.jpg" in said[1]
     for name in ("one", "two"):
         with Image.open(tmp_path / "looks" / f"{name}.png") as picture:
             assert picture.width > 300
+
+
+def test_photos_of_one_name_in_two_folders_get_a_picture_each(tiny_captioner: Path, tmp_path: Path):
+    photos = [tmp_path / folder / "one.png" for folder in ("first", "second")]
+    for photo in photos:
+        photo.parent.mkdir()
+        Image.fromarray(PIXELS).save(photo)
+
+    assert main([*map(str, photos), "--model", str(tiny_captioner), "--out", str(tmp_path / "looks")]) == 0
+
+    assert {one.name for one in (tmp_path / "looks").iterdir()} == {"one.png", "one-2.png"}
+
+
+def test_a_photo_that_there_is_not_is_an_error_in_a_line(
+    tiny_captioner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main([str(tmp_path / "one.png"), "--model", str(tiny_captioner), "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().out.startswith("error: ")
 
 
 def test_a_captioner_that_looks_nowhere_is_told_so(tmp_path: Path):
