@@ -175,7 +175,7 @@ class Fusion(WordNetwork, ContrastiveNetwork):
     @property
     def keeps_encoder(self) -> bool:
         """The Flamingo way learns between two parts that stay as they are."""
-        return self.config.way == "flamingo"
+        return bool(self.config.way == "flamingo")
 
     def frozen(self) -> list[nn.Parameter]:
         """Return what is left as it is once the Flamingo way has learned its language."""
