@@ -81,8 +81,15 @@ class Captioner:
         """Turn photos of any sizes into features; raise OutOfMemoryError for one that alone does not fit."""
         return in_batches(self._encode, photos, self.batch_photos, lambda photo: f"photo {photo.sha256[:12]}")
 
+    def assert_captions(self) -> None:
+        """Raise ModelError where it never learned to say captions: search and training may still use it."""
+        if not self.model.captions:
+            mend = "train it with --start and --options objectives=lm (or mlm), or search with it (--by features)"
+            raise ModelError("this captioner never learned to say captions", self.name, mend)
+
     def decode(self, features: Sequence[Features]) -> list[Caption]:
         """Turn features into captions; raise ModelError for another encoder's, OutOfMemoryError as `encode` does."""
+        self.assert_captions()
         for one in features:
             if one.encoder_digest != self.encoder_digest:
                 where, mend = f"photo {one.sha256[:12]}", "encode the photo with this captioner"
@@ -177,7 +184,9 @@ def load_captioner(
         return PublicCaptioner.load(name, device, prompt=prompt, trust_remote_code=trust_remote_code)
     if prompt:
         raise ModelError("this captioner takes no prompt", name, "leave --prompt away")
-    return Captioner.load(name, device)
+    captioner = Captioner.load(name, device)
+    captioner.assert_captions()
+    return captioner
 
 
 def _digest_with(digest: str, settings: Mapping[str, Any]) -> str:

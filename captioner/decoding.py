@@ -191,8 +191,12 @@ def search_captions(
     """Return for each photo of (B, L, D) the finished captions, best first, at most `search.beams` of them.
 
     `keys`, a number for each photo, part the photos where captions are drawn by chance; without them the photos'
-    places do.
+    places do. A network that does not say one word after another has a search of its own.
     """
+    own_search = getattr(network, "own_search", None)
+    if own_search is not None:
+        found: list[list[Said]] = own_search(regions, search)
+        return found
     longest = min(search.longest, network.longest)
     search = replace(search, longest=longest, shortest=min(search.shortest, longest - 1))
     if search.temperature > 0:

@@ -1,10 +1,12 @@
 """Drawn shapes with captions, boxes, questions and answers: a small world that any network can learn in a minute.
 
 `python -m captioner.drawings DIR` writes 400 drawings to learn from and 60 to score on, in the layout that
-captioner.dataset reads: a class can train every family on them without a data set. One shape a drawing, of one kind,
+captioner.dataset reads: a class can train every family on them without a data set; with `--questions` each has
+questions with their answers instead of captions. One shape a drawing, of one kind,
 colour and size, anywhere, on black or on white.
 """
 
+import argparse
 import csv
 import io
 import json
@@ -117,11 +119,18 @@ def write_set(folder: Path, split: str, made: Sequence[Drawing], *, questions: b
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the drawings; return 0."""
-    folder = Path((sys.argv[1:] if arguments is None else arguments)[0])
-    write_set(folder, "train", drawings(400, seed=1))
-    write_set(folder, "dev", drawings(60, seed=2))
-    print(f"400 drawings to learn from and 60 to score on are in {folder}")  # noqa: T201  a command's output
+    """Write the drawings; return the exit status: 0 done, 2 not written."""
+    parser = argparse.ArgumentParser(prog="python -m captioner.drawings", description="Draw shapes to learn from.")
+    parser.add_argument("folder", type=Path, help="where to write them")
+    parser.add_argument("--questions", action="store_true", help="questions and answers instead of captions")
+    given = parser.parse_args(arguments)
+    try:
+        write_set(given.folder, "train", drawings(400, seed=1), questions=given.questions)
+        write_set(given.folder, "dev", drawings(60, seed=2), questions=given.questions)
+    except OSError as error:
+        print(f"error: {given.folder}: {error.strerror}; name a folder that can be written to")  # noqa: T201
+        return 2
+    print(f"400 drawings to learn from and 60 to score on are in {given.folder}")  # noqa: T201  a command's output
     return 0
 
 

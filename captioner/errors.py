@@ -24,6 +24,10 @@ class DataError(CaptionerError):
     """Training or scoring data that cannot be used: a broken line, a missing photo."""
 
 
+class TrainingError(CaptionerError):
+    """A training run that cannot go on."""
+
+
 class ModelError(CaptionerError):
     """A captioner that cannot be found or loaded, or whose parts do not fit together."""
 

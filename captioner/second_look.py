@@ -11,6 +11,7 @@ from torch import Tensor
 
 from captioner.decoding import END, START
 from captioner.records import Openness
+from captioner.unmasking import unmasked_openness
 
 
 @torch.inference_mode()
@@ -20,6 +21,8 @@ def look_again(network: Any, regions: Tensor, tokens: Sequence[int]) -> tuple[Op
     Returns how open each word was, and where the network looked for each, (T, L), None: nowhere. The photo's part in a
     caption is what its words lose in probability without it (pointwise mutual information).
     """
+    if network.own_search is not None:
+        return unmasked_openness(network, regions, tokens), None
     given = torch.tensor([[START, *tokens]], device=regions.device)  # (1, T)
     said = torch.tensor([*tokens, END], device=regions.device)[:, None]  # (T, 1)
     hidden, looked = network.watch(regions, given)  # (1, T, W), (1, T, L)

@@ -10,6 +10,11 @@ Shapes: B photos, C captions a photo, T tokens, V words.
 import sys
 from collections.abc import Sequence
 
+from captioner.interrupts import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import torch
 from torch import Tensor, nn
 

@@ -11,6 +11,7 @@ Shapes: B photos, C captions a photo, T tokens, V words.
 
 import copy
 import math
+import pickle
 import sys
 import time
 from collections import deque
@@ -19,6 +20,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from captioner.interrupts import INTERRUPTED, end_at_once, raise_again, waiting
+
+if __name__ == "__main__":
+    end_at_once()
 
 import torch
 from torch import Tensor, nn
@@ -29,17 +35,18 @@ from captioner.bundle import Bundle, save_bundle
 from captioner.dataset import Data, Example, find_data
 from captioner.decoding import Search
 from captioner.encoders import PhotoEncoder
-from captioner.errors import CaptionerError, DataError
+from captioner.errors import CaptionerError, DataError, TrainingError
 from captioner.feature_cache import FeatureCache
 from captioner.language import Texts, language_loss
 from captioner.models import CaptionNetwork
 from captioner.scoring import scores_of_maps
-from captioner.train_settings import Settings, assert_same, parse, told
+from captioner.train_settings import Settings, assert_same, assert_usable, parse, told
 from captioner.training_log import TrainingLog, say
 
 TIMED_STEPS = 20
 LABEL_SMOOTHING = 0.1
 CLIP_NORM = 1.0
+KEPT = "what was learned is kept, and the same command goes on from there"
 LONGEST_TRAINED = 20
 """Tokens of a caption that are learned from, the end included; what is longer (one in fifty) is cut."""
 
@@ -108,7 +115,11 @@ class Trainer:
         """Take up the last checkpoint where there is one; only data is read from it."""
         if not self.state_file.exists():
             return
-        state = torch.load(self.state_file, map_location=self.settings.device, weights_only=True)
+        try:
+            state = torch.load(self.state_file, map_location=self.settings.device, weights_only=True)
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            mend = "put a whole copy of it back, or remove it to begin from the first step"
+            raise DataError("not a whole checkpoint", str(self.state_file), mend) from error
         if state["words"] != list(self.tokenizer.words):
             raise DataError("the captions changed since the run began", str(self.state_file), "give a new --out")
         assert_same(self.settings, state["settings"], self.state_file)
@@ -119,7 +130,17 @@ class Trainer:
         self.log.forget_after(self.step)
 
     def checkpoint(self) -> None:
-        """Write the state and the averaged model, each under another name first."""
+        """Write the state and the averaged model, each under another name first.
+
+        Raises TrainingError, and leaves the last ones, where a weight is no number that a model's file can hold.
+        """
+        with waiting():
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        weights = [one for parts in (self.parts, self.average) for one in parts.parameters()]
+        if not all(one.detach().half().isfinite().all() for one in weights):
+            raise self._diverged("a weight is no longer a number")
         state: dict[str, Any] = {"parts": self.parts.state_dict(), "average": self.average.state_dict()}
         state |= {"optimizer": self.optimizer.state_dict(), "words": list(self.tokenizer.words)}
         state |= {"settings": told(self.settings)}
@@ -135,21 +156,27 @@ class Trainer:
     def run(self) -> None:
         """Train to the last step, with checkpoints, scores and a row in `log.csv` every ten steps."""
         with self.log:
-            self._run()
+            try:
+                self._run()
+            except KeyboardInterrupt:
+                if self.step:
+                    self.checkpoint()
+                raise
 
     def _run(self) -> None:
         last_checkpoint = last_score = time.monotonic()
         losses: list[float] = []
         recent_s: deque[float] = deque(maxlen=TIMED_STEPS)
         while self.step < self.total or not self.total:
-            began = time.monotonic()
-            losses.append(self.train_step())
-            recent_s.append(time.monotonic() - began)
-            self.spent_s += recent_s[-1]
+            with waiting():  # Ctrl-C comes between two steps
+                began = time.monotonic()
+                losses.append(self.train_step())
+                recent_s.append(time.monotonic() - began)
+                self.spent_s += recent_s[-1]
             if not self.total and self.step >= TIMED_STEPS + self.settings.language_steps:
                 self.total = self.step + self._steps_left(sum(recent_s) / len(recent_s))
             self.log.show(self.step, self.total)
-            if self.step % 10 == 0:
+            if self.step % 10 == 0 and self.step != self.total:
                 self.row(sum(losses) / len(losses))
                 losses = []
             if time.monotonic() - last_score > self.settings.score_s:
@@ -159,7 +186,7 @@ class Trainer:
                 self.checkpoint()
                 last_checkpoint = time.monotonic()
         self.checkpoint()
-        self.score()
+        self.score(sum(losses) / len(losses) if losses else None)
 
     def _steps_left(self, mean_s: float) -> int:
         """Estimate how many steps fit: those that tune the encoder take about 1.6 times as long as the first ones."""
@@ -168,7 +195,10 @@ class Trainer:
         return max(1, round(left_s / (mean_s * (1 + later * (1 - self.settings.tune_share)))))
 
     def train_step(self) -> float:
-        """Learn from one batch and return its loss; depends on nothing but the state, the seed and the step."""
+        """Learn from one batch and return its loss; depends on nothing but the state, the seed and the step.
+
+        Raises TrainingError, and changes no weight, where the loss or its gradient is no number.
+        """
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
         self._set_rates()
         if self.step < self.settings.language_steps:
@@ -177,12 +207,18 @@ class Trainer:
             step = self.step - self.settings.language_steps
             loss, logged = self.loss(self.train.draw(self.settings.seed, step, self.settings.batch_photos))
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
-        nn.utils.clip_grad_norm_(self.parts.parameters(), CLIP_NORM)
+        norm = nn.utils.clip_grad_norm_(self.parts.parameters(), CLIP_NORM)
+        if not math.isfinite(logged + float(norm)):
+            raise self._diverged("the loss is no longer a number")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self._average()
         return logged
+
+    def _diverged(self, what: str) -> TrainingError:
+        mend = "begin again with a lower --peak-rate and a new --out, or check the photos and captions"
+        return TrainingError(what, f"after step {self.step}", mend)
 
     def loss(self, batch: Batch) -> tuple[Tensor, float]:
         """Return what to go down on for a batch, and the number to log."""
@@ -228,12 +264,17 @@ class Trainer:
             for mean, new in zip(self.averaged, self.groups[0] + self.groups[1], strict=True):
                 mean.lerp_(new, 1 - keep)
 
-    def score(self) -> None:
-        """Log the averaged model's loss and greedy CIDEr-D on the dev photos' plain maps."""
-        if not self.dev.examples:
-            return
-        scores = scores_of_maps(self.average, self.dev, self.tokenizer, Search(beams=1))
-        self.row(None, self.dev_loss(), scores["CIDEr-D"])
+    def score(self, loss: float | None = None) -> None:
+        """Log the averaged model's loss and greedy CIDEr-D on the dev photos' plain maps, beside the training loss."""
+        if self.dev.examples:
+            self.row(loss, self.dev_loss(), self._dev_cider_d())
+        elif loss is not None:
+            self.row(loss)
+
+    def _dev_cider_d(self) -> float | None:
+        if not self.average.model.captions:
+            return None
+        return scores_of_maps(self.average, self.dev, self.tokenizer, Search(beams=1))["CIDEr-D"]
 
     def dev_loss(self) -> float | None:
         """Return the averaged model's mean loss a word on the dev photos' captions."""
@@ -273,8 +314,10 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def run_command(settings: Settings, kind: "type[Trainer]") -> int:
-    """Train, and return the exit status: 0 done, 2 could not start, 130 interrupted."""
+    """Train, and return the exit status: 0 done, 2 could not start or go on, 130 interrupted."""
+    raise_again()
     try:
+        assert_usable(settings)
         data = find_data(settings.data)
         settings.out.mkdir(parents=True, exist_ok=True)
         kind(settings, data, new_bundle(data, settings)).run()
@@ -282,8 +325,9 @@ def run_command(settings: Settings, kind: "type[Trainer]") -> int:
         say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        say("stopped; the same command goes on from the last checkpoint")
-        return 130
+        begun = (settings.out / "state.pt").exists()
+        say(f"stopped; {KEPT}" if begun else "stopped before anything was learned")
+        return INTERRUPTED
     return 0
 
 

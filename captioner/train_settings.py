@@ -1,8 +1,10 @@
 """What a training run is told, and the command line that both phases share."""
 
 import argparse
+import math
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +53,10 @@ class Settings:
     """Seconds between checkpoints."""
     score_s: float = 600.0
     """Seconds between scores on dev."""
-    family: str = "cnn_transformer"
-    """Which of captioner.models to build."""
+    family: str = ""
+    """Which of captioner.models to build; empty: as `start` has it, or `USUAL_FAMILY`."""
     encoder: str = ""
-    """Name of the encoder (captioner.beginnings); empty: as the family usually has it."""
+    """Name of the encoder (captioner.beginnings); empty: as `start` has it, or the family usually."""
     pretrained: bool = False
     """Whether torchvision may fetch the ImageNet weights of its CNNs."""
     options: tuple[str, ...] = ()
@@ -71,6 +73,8 @@ class Settings:
     """Everything random follows from it and the step's number."""
 
 
+USUAL_FAMILY = "cnn_transformer"
+"""The default captioner's."""
 MAY_CHANGE = {"data", "out", "cache", "minutes", "device", "checkpoint_s", "score_s", "name", "licence"}
 """Settings that a run may be started again with otherwise than it was begun; the others change what is learned."""
 HELP = {
@@ -79,8 +83,9 @@ HELP = {
     "minutes": "how long to train",
     "steps": "how many steps to train on photos, instead of minutes",
     "language_steps": "steps before those: the words alone learn from captions, and from captions-text.txt.gz",
-    "family": "which network to build: see narrate captioners",
-    "encoder": "tf_efficientnet_lite0/1/2, resnet18/50/101, mobilenet_v3_small/large, inception_v3, patches",
+    "family": f"which network to build, usually {USUAL_FAMILY}: see narrate captioners",
+    "encoder": "tf_efficientnet_lite0/1/2, boxes (on lite2), resnet18/50/101, mobilenet_v3_small/large, inception_v3, "
+    "small (for drawings), patches, detector (of --start)",
     "pretrained": "let torchvision fetch the ImageNet weights of its CNN",
     "options": "settings of the family, name=value,name=value",
     "device": "cpu or cuda",
@@ -128,8 +133,44 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
+WHOLE = {"steps": 1, "batch_photos": 1, "language_steps": 0, "fixed_blocks": 0}
+"""The least that each whole number may be."""
+BETWEEN = {"minutes": (0.0, math.inf), "peak_rate": (0.0, math.inf), "window": (0.0, 1.0)}
+"""What each number must be above, and at most."""
+NOT_BELOW_0 = ("encoder_rate", "checkpoint_s", "score_s")
+
+
+def assert_usable(settings: Settings) -> None:
+    """Raise DataError for a setting that nothing can be trained with, by its name on the command line."""
+    for name, least in WHOLE.items():
+        value = getattr(settings, name)
+        _assert(value is None or value >= least, name, value, f"give {least} or more")
+    for name, (above, most) in BETWEEN.items():
+        value = getattr(settings, name)
+        upper = "" if most == math.inf else f", {most:g} at most"
+        _assert(above < value <= most and math.isfinite(value), name, value, f"give more than {above:g}{upper}")
+    for name in NOT_BELOW_0:
+        value = getattr(settings, name)
+        _assert(0 <= value < math.inf, name, value, "give 0 or more")
+    wrong = [one for one in settings.versions if not re.fullmatch(r"plain|flip|crop\d+", one)]
+    _assert(not wrong, "versions", ", ".join(wrong), "there are plain, flip, crop1, crop2, ...")
+    _assert(settings.versions[:1] == ("plain",), "versions", ",".join(settings.versions), "begin with plain")
+    try:
+        torch.device(settings.device)
+    except RuntimeError as error:
+        raise DataError("no such device", f"--device {settings.device}", "give cpu or cuda") from error
+    if settings.out.exists() and not settings.out.is_dir():
+        raise DataError("a file, and no folder", f"--out {settings.out}", "name a folder, new or of the same run")
+
+
+def _assert(usable: bool, name: str, value: object, mend: str) -> None:
+    if not usable:
+        raise DataError("cannot be trained with", f"--{name.replace('_', '-')} {value}", mend)
+
+
 def told(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide what is learned, as plain values that a checkpoint can hold."""
+    settings = replace(settings, family=settings.family or USUAL_FAMILY)
     kept = {name: value for name, value in asdict(settings).items() if name not in MAY_CHANGE}
     return {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
 
@@ -137,7 +178,7 @@ def told(settings: Settings) -> dict[str, Any]:
 def assert_same(settings: Settings, begun: dict[str, Any], state_file: Path) -> None:
     """Raise DataError where a run was begun with other settings than it is now started again with."""
     now = told(settings)
-    usual = {one.name: one.default for one in fields(Settings)}  # of settings that came after the run was begun
+    usual = told(Settings(settings.data, settings.out))  # of settings that came after the run was begun
     before = {name: begun.get(name, usual[name]) for name in now}
     other = [f"{name} {before[name]} and not {value}" for name, value in now.items() if before[name] != value]
     if other:

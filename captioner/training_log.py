@@ -54,9 +54,12 @@ class TrainingLog:
             if new:
                 writer.writerow(COLUMNS)
             writer.writerow([step, f"{spent_s:.0f}", f"{rate:.2e}", *cells])
-        if dev_cider_d:
-            self.scored = f", dev CIDEr-D {dev_cider_d}" + (f", dev loss {dev_loss}" if dev_loss else "")
+        measured = {"dev CIDEr-D": dev_cider_d, "dev loss": dev_loss}
+        if dev_cider_d or dev_loss:
+            self.scored = "".join(f", {name} {cell}" for name, cell in measured.items() if cell)
         what = f"loss {loss}" if loss else self.scored.removeprefix(", ")
+        if loss and (dev_loss or dev_cider_d):
+            what += self.scored
         if self.bar.disable:
             left_s = spent_s / max(1, step) * (total - step) if total else 0
             say(f"step {step} of {total or '?'}, {what}, {left_s / 60:.0f} min left")

@@ -9,6 +9,7 @@ Shapes: B photos, L regions, D features a region as the encoder gives them, W wi
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class TransformerConfig(NetworkConfig):
     """The most tokens of a caption, the end token included."""
     dropout: float = 0.2
     """Share of values dropped while training."""
-    places: str = "learned"
+    places: Literal["learned", "sinusoidal"] = "learned"
     """Positions of regions and of words: `learned`, or `sinusoidal` (Vaswani et al. 2017, section 3.5)."""
 
 

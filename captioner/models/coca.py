@@ -16,11 +16,8 @@ from torch import Tensor, nn
 
 from captioner.decoding import PADDING
 from captioner.models.layers import Attention, DecoderCache, RegionLayer, TextLayer, causal
-from captioner.models.network import ContrastiveNetwork, NetworkConfig, contrast, word_loss
+from captioner.models.network import LARGEST_SCALE, ContrastiveNetwork, NetworkConfig, contrast, true_pairs, word_loss
 from captioner.models.words import WordNetwork
-
-LARGEST_SCALE = 100.0
-"""The temperature stays above one hundredth, as in CLIP (Radford et al. 2021, arXiv 2103.00020)."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ class Coca(WordNetwork, ContrastiveNetwork):
         hidden = self._captioned(memory, words[:, :-1], flat[:, :-1]).reshape(photos, captions, length - 1, -1)
         said = word_loss(self, hidden, tokens, smoothing)
         texts = unit(self.text_out(summaries)).reshape(photos, captions, -1)  # (B, C, E)
-        compared = contrast(unit(self.photo_out(vectors)), texts, self.scale)
+        compared = contrast(unit(self.photo_out(vectors)), texts, self.scale, true_pairs(tokens))
         loss: Tensor = self.config.caption_weight * said + self.config.contrastive_weight * compared
         return loss
 

@@ -17,20 +17,21 @@ Shapes: B photos, L regions, D features a region, W width of this network, H hea
 T tokens, E width of the vectors that photos and texts are compared by.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import partial
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-from captioner.decoding import PADDING
+from captioner.decoding import PADDING, Said, Search
 from captioner.errors import ModelError
 from captioner.models.layers import Attention, RegionLayer, Seen, StepResult, TextLayer, WordLayer, causal, feed_forward
 from captioner.models.network import ContrastiveNetwork, NetworkConfig
-from captioner.models.objectives import OBJECTIVES, Heads, loss_of
+from captioner.models.objectives import Heads, Objective, loss_of
 from captioner.models.words import WordNetwork
-
-WAYS = ("merged", "co_attention", "flamingo")
+from captioner.unmasking import unmask
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class FusionConfig(NetworkConfig):
     """N, of the Flamingo way; the paper's 64 are for several photos."""
     embedding: int = 128
     """E."""
-    way: str = "merged"
-    """One of `WAYS`."""
-    objectives: tuple[str, ...] = ("lm",)
+    way: Literal["merged", "co_attention", "flamingo"] = "merged"
+    """How words and regions meet."""
+    objectives: tuple[Objective, ...] = ("lm",)
     """Names of captioner.models.objectives; their losses are added up."""
     separator: int = field(default=PADDING, metadata={"words": True})
     """Id of the word between a question and its answer; padding: there are no questions."""
@@ -63,15 +64,25 @@ class FusionConfig(NetworkConfig):
     """Share of values dropped while training."""
 
     def __post_init__(self) -> None:
-        """Take lists for tuples, as JSON has them; raise ModelError for a way or an objective that there is not."""
+        """Take lists for tuples, as JSON has them; raise ModelError for what there is not, or cannot be learned."""
         object.__setattr__(self, "objectives", tuple(self.objectives))
         object.__setattr__(self, "answers", tuple(self.answers))
-        if self.way not in WAYS:
-            raise ModelError(f"no way {self.way!r}", "fusion", f"there are {', '.join(WAYS)}")
-        known = [name for name in OBJECTIVES if self.way != "flamingo" or name in ("lm", "answer")]
-        wrong = [name for name in self.objectives if name not in known]
-        if wrong or not self.objectives:
-            raise ModelError(f"no objective {wrong or ''}", f"fusion, {self.way}", f"there are {', '.join(known)}")
+        super().__post_init__()
+        where = f"option objectives={'+'.join(self.objectives)}"
+        if self.way == "flamingo" and not {"lm", "answer"}.issuperset(self.objectives):
+            raise ModelError("not in the Flamingo way", where, "there are lm, answer")
+        if not self.objectives:
+            raise ModelError("nothing to learn by", where, f"there are {', '.join(get_args(Objective))}")
+        if self.asks and self.separator == PADDING:
+            mend = "add separator=WORD, the word between a question and its answer, to --options"
+            raise ModelError("questions cannot be told from answers", where, mend)
+        if "classify" in self.objectives and not self.answers:
+            raise ModelError("there are no answers to choose from", where, "add answers=WORD+WORD+... to --options")
+
+    @property
+    def asks(self) -> bool:
+        """Whether it learns to answer questions."""
+        return not {"answer", "classify"}.isdisjoint(self.objectives)
 
 
 class MergedLayer(TextLayer):
@@ -176,6 +187,16 @@ class Fusion(WordNetwork, ContrastiveNetwork):
     def keeps_encoder(self) -> bool:
         """The Flamingo way learns between two parts that stay as they are."""
         return bool(self.config.way == "flamingo")
+
+    @property
+    def captions(self) -> bool:
+        """Whether it learned to say captions: word by word, or by unmasking."""
+        return not {"lm", "mlm"}.isdisjoint(self.config.objectives)
+
+    @property
+    def own_search(self) -> Callable[[Tensor, Search], list[list[Said]]] | None:
+        """Unmasking, where it learned no other way to say captions."""
+        return partial(unmask, self) if self.captions and "lm" not in self.config.objectives else None
 
     def frozen(self) -> list[nn.Parameter]:
         """Return what is left as it is once the Flamingo way has learned its language."""

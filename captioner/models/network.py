@@ -8,14 +8,17 @@ Shapes: B photos, L regions, D features a region, C captions a photo, T tokens, 
 E width of the features that photos and texts are compared by.
 """
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
-from captioner.decoding import PADDING, Cache
+from captioner.decoding import PADDING, Cache, Said, Search
+from captioner.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,40 @@ class NetworkConfig:
     """L, as the encoder gives them."""
     region_width: int
     """D."""
+
+    def __post_init__(self) -> None:
+        """Raise ModelError for a value that is none of its choices (`Literal`), or that no layer can be built with."""
+        for name, choices in choices_of(type(self)).items():
+            chosen = getattr(self, name)
+            for value in chosen if isinstance(chosen, tuple) else (chosen,):
+                if value not in choices:
+                    raise ModelError(f"no choice {value!r}", f"option {name}", f"there are {', '.join(choices)}")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if not _can_be_built_with(one.name, value, least=0 if one.metadata.get("words") else 1):
+                mend = "0 or more, and below 1" if one.name == "dropout" else "it must be above 0"
+                raise ModelError(f"{value} cannot be", f"option {one.name}", mend)
+        width, heads = getattr(self, "width", 1), getattr(self, "heads", 1)
+        if width % heads:
+            mend = f"choose a divisor of the width, {width}"
+            raise ModelError(f"{heads} heads do not divide the width", "option heads", mend)
+
+
+def choices_of(config: type[NetworkConfig]) -> dict[str, tuple[str, ...]]:
+    """Return the choices of the fields that have some, by name."""
+    found = {}
+    for name, kind in get_type_hints(config).items():
+        inner = get_args(kind)
+        chosen = get_args(inner[0]) if len(inner) == 2 and inner[1] is ... else inner  # noqa: PLR2004  tuple[X, ...]
+        if chosen and all(isinstance(one, str) for one in chosen):
+            found[name] = chosen
+    return found
+
+
+def _can_be_built_with(name: str, value: Any, least: int) -> bool:
+    if isinstance(value, float):
+        return 0 <= value < (1.0 if name == "dropout" else math.inf)
+    return not isinstance(value, int) or value >= least
 
 
 class CaptionNetwork(nn.Module, ABC):
@@ -49,6 +86,16 @@ class CaptionNetwork(nn.Module, ABC):
     def longest(self) -> int:
         """The most tokens of a caption, the end token included."""
         return int(self.config.longest)
+
+    @property
+    def captions(self) -> bool:
+        """Whether it learned to say captions; where not, it may still serve search and be gone on from."""
+        return True
+
+    @property
+    def own_search(self) -> Callable[[Tensor, Search], list[list[Said]]] | None:
+        """How it finds captions otherwise than by `start` and `step`; None: it does not (captioner.decoding)."""
+        return None
 
     @abstractmethod
     def encode(self, regions: Tensor) -> Any:
@@ -157,16 +204,30 @@ class RecurrentCache:
         self.rows = tuple(one.repeat_interleave(count // len(one), 0) for one in self.rows)
 
 
-def contrast(photos: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
+LARGEST_SCALE = 100.0
+"""The temperature stays above one hundredth, as in CLIP (Radford et al. 2021, arXiv 2103.00020)."""
+
+
+def true_pairs(tokens: Tensor) -> Tensor:
+    """Say which texts of (B, C, T) are true of which photos, (B, B * C): its own ones, and others in the same words."""
+    texts = tokens.flatten(0, 1)  # (B * C, T)
+    same = (texts[:, None] == texts).all(-1)  # (B * C, B * C)
+    return same.reshape(*tokens.shape[:2], -1).any(1)
+
+
+def contrast(photos: Tensor, texts: Tensor, scale: Tensor, true: Tensor | None = None) -> Tensor:
     """Return the contrastive loss of unit vectors of B photos and of C texts each: (B, E) and (B, C, E).
 
     Radford et al. 2021 (arXiv 2103.00020), both ways: each text must find its photo among B, each photo its texts
-    among B * C, which share its chance.
+    among B * C, which share its chance. Where `true`, (B, B * C), tells that a text of another photo is true of a photo
+    (`true_pairs`), the two are no pair to be told apart.
     """
     count, each = texts.shape[:2]
     scores = scale * photos.float() @ texts.flatten(0, 1).float().T  # (B, B * C)
     own = torch.arange(count, device=scores.device).repeat_interleave(each)  # (B * C,)
-    to_photos = nn.functional.cross_entropy(scores.T, own)
     mine = own == torch.arange(count, device=scores.device)[:, None]  # (B, B * C)
+    if true is not None:
+        scores = scores.masked_fill(true & ~mine, -1e4)
+    to_photos = nn.functional.cross_entropy(scores.T, own)
     to_texts = -(scores.log_softmax(1) * mine).sum() / mine.sum()
     return (to_photos + to_texts) / 2

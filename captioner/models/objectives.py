@@ -16,17 +16,18 @@ the vectors that photos and texts are compared by.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that everyone reads
 
-from captioner.decoding import END, PADDING, START, UNKNOWN
-from captioner.models.network import contrast, word_loss
+from captioner.decoding import END, PADDING, START
+from captioner.models.network import LARGEST_SCALE, contrast, true_pairs, word_loss
+from captioner.unmasking import MASK
 
-MASK = UNKNOWN
-"""What stands where a word was taken out."""
+Objective = Literal["lm", "mlm", "itc", "itm", "answer", "classify"]
+"""What there is to learn by."""
 
 
 class Heads(nn.Module):
@@ -42,6 +43,11 @@ class Heads(nn.Module):
             self.match = nn.Linear(width, 2)
         if "classify" in objectives:
             self.answer = nn.Linear(width, answers)
+
+    @property
+    def scale(self) -> Tensor:
+        """One over the temperature of what is compared."""
+        return self.log_scale.exp().clamp(max=LARGEST_SCALE)
 
     def photo_vector(self, regions: Tensor) -> Tensor:
         """Give the unit vectors of regions (B, L, W): (B, E)."""
@@ -59,7 +65,12 @@ def _lm(network: Any, regions: Tensor, tokens: Tensor, smoothing: float) -> Tens
 def _mlm(network: Any, regions: Tensor, tokens: Tensor, smoothing: float) -> Tensor:
     taken = take_out(tokens)
     hidden = network.understand(regions, tokens.masked_fill(taken, MASK))  # (B, C, T, W)
-    return F.cross_entropy(network.score(hidden[taken]).float(), tokens[taken], label_smoothing=smoothing)
+    return _told_apart(network.score(hidden[taken]), tokens[taken], smoothing)
+
+
+def _told_apart(scores: Tensor, wanted: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the mean loss of N scores, (N, classes), against (N,); 0 for none, where the mean would be no number."""
+    return F.cross_entropy(scores.float(), wanted, label_smoothing=smoothing) if len(wanted) else scores.float().sum()
 
 
 def take_out(tokens: Tensor) -> Tensor:
@@ -80,17 +91,18 @@ def _vectors(network: Any, regions: Tensor, tokens: Tensor) -> tuple[Tensor, Ten
 def _itc(network: Any, regions: Tensor, tokens: Tensor, smoothing: float) -> Tensor:
     del smoothing
     photos, texts = _vectors(network, regions, tokens)
-    return contrast(photos, texts, network.heads.log_scale.exp().clamp(max=100.0))
+    return contrast(photos, texts, network.heads.scale, true_pairs(tokens))
 
 
 def _itm(network: Any, regions: Tensor, tokens: Tensor, smoothing: float) -> Tensor:
     del smoothing
     texts = tokens[:, :1]  # (B, 1, T): one of each photo
-    other_photos, other_texts = hard_negatives(network, regions, texts)
-    shown = torch.cat([regions, regions, regions[other_photos]])  # (3 * B, L, D)
-    read = torch.cat([texts, texts[other_texts], texts])  # (3 * B, 1, T)
-    wanted = torch.arange(len(shown), device=texts.device) < len(regions)  # (3 * B,)
-    return F.cross_entropy(match(network, shown, read).float(), wanted.long())
+    (photos, others), (places, other_texts) = hard_negatives(network, regions, tokens)
+    shown = torch.cat([regions, regions[others], regions[places]])  # (B + N + M, L, D)
+    read = torch.cat([texts, texts[photos], texts[other_texts]])  # (B + N + M, 1, T)
+    wanted = torch.arange(len(shown), device=texts.device) < len(regions)  # (B + N + M,)
+    scores = match(network, shown, read).float()
+    return scores.sum() * 0 if wanted.all() else F.cross_entropy(scores, wanted.long())  # all match: nothing to learn
 
 
 def match(network: Any, regions: Tensor, tokens: Tensor) -> Tensor:
@@ -99,23 +111,30 @@ def match(network: Any, regions: Tensor, tokens: Tensor) -> Tensor:
     return scores
 
 
-def hard_negatives(network: Any, regions: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw for each text another photo, for each photo another text, (B,) each: the liker, the likelier.
+def hard_negatives(network: Any, regions: Tensor, tokens: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Draw for the first texts of (B, C, T) other photos, and for photos other texts: the liker, the likelier.
 
-    Without contrastive vectors all others are as likely.
+    Returns texts with the photos drawn for them, (N,) each, and photos with their texts, (M,) each: those for which
+    there is one. A text in the words of one of a photo's own is true of it, and never drawn. Without contrastive
+    vectors all are as likely.
     """
-    own = torch.eye(len(texts), dtype=torch.bool, device=texts.device)  # (B, B)
+    texts = tokens[:, :1]  # (B, 1, T)
+    true = true_pairs(tokens)[:, :: tokens.shape[1]]  # (B, B), photos by first texts
+    alike = torch.zeros(true.shape, device=tokens.device)
     if network.contrastive:
         with torch.no_grad():
             photos, said = _vectors(network, regions, texts)
-            alike = network.heads.log_scale.exp() * photos @ said[:, 0].T  # (B, B), photos by texts
-    else:
-        alike = torch.zeros_like(own, dtype=torch.float)
-    chances = alike.masked_fill(own, -1e4)
-    if len(texts) == 1:  # there is no other
-        return torch.zeros_like(texts[:, 0, 0]), torch.zeros_like(texts[:, 0, 0])
-    draw = [torch.multinomial(one.float().softmax(1), 1)[:, 0] for one in (chances.T, chances)]
-    return draw[0], draw[1]
+            alike = network.heads.scale * photos @ said[:, 0].T  # (B, B)
+    return _drawn(alike.T, true.T), _drawn(alike, true)
+
+
+def _drawn(alike: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw of each row of (B, B) one that is not true, where there is one: the rows' places and what was drawn."""
+    rows = (~true).any(1).nonzero()[:, 0]  # (N,)
+    if not len(rows):
+        return rows, rows
+    chances = alike.float().masked_fill(true, -torch.inf)[rows].softmax(1)  # (N, B)
+    return rows, torch.multinomial(chances, 1)[:, 0]
 
 
 def asked(tokens: Tensor, separator: int) -> Tensor:
@@ -126,8 +145,9 @@ def asked(tokens: Tensor, separator: int) -> Tensor:
 
 def _answer(network: Any, regions: Tensor, tokens: Tensor, smoothing: float) -> Tensor:
     hidden = network.hidden(network.encode(regions), tokens[..., :-1])  # (B, C, T - 1, W)
-    learned = tokens.masked_fill(asked(tokens, network.config.separator), PADDING)
-    return word_loss(network, hidden, learned, smoothing)
+    wanted = tokens.masked_fill(asked(tokens, network.config.separator), PADDING)[..., 1:]  # (B, C, T - 1)
+    said = wanted != PADDING
+    return _told_apart(network.score(hidden[said]), wanted[said], smoothing)
 
 
 def _classify(network: Any, regions: Tensor, tokens: Tensor, smoothing: float) -> Tensor:
@@ -137,7 +157,7 @@ def _classify(network: Any, regions: Tensor, tokens: Tensor, smoothing: float) -
     same = given == tokens.new_tensor(network.config.answers)  # (B, C, answers)
     known = same.any(-1)
     scores = classes(network, regions, tokens.masked_fill(~question, PADDING))  # (B, C, answers)
-    return F.cross_entropy(scores[known].float(), same[known].long().argmax(-1), label_smoothing=smoothing)
+    return _told_apart(scores[known], same[known].long().argmax(-1), smoothing)
 
 
 def classes(network: Any, regions: Tensor, questions: Tensor) -> Tensor:

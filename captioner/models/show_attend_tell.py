@@ -21,7 +21,7 @@ C captions a photo, T tokens, V words.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class ShowAttendTellConfig(NetworkConfig):
     """The most tokens of a caption, the end token included."""
     dropout: float = 0.3
     """Share of values dropped while training."""
-    attention: str = "soft"
+    attention: Literal["soft", "hard"] = "soft"
     """`soft`: the regions' weighted mean; `hard`: one region, drawn by chance while training."""
     penalty: float = 0.0
     """Weight of the doubly stochastic penalty (section 4.2.1): each region should get attention 1 over a caption."""

@@ -10,8 +10,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from drawn import drawn
 
 from captioner.beginnings import make_encoder
-from captioner.decoding import END, START
+from captioner.decoding import END, START, UNKNOWN
 from captioner.models.fusion import Fusion, FusionConfig
+from captioner.models.network import contrast, true_pairs
+from captioner.models.objectives import hard_negatives
 from captioner.train import Parts, main, trained_groups
 
 TOKENS = torch.tensor([[[START, 5, 6, 7], [START, 8, 9, 4]], [[START, 4, 4, 8], [START, 9, 5, 6]]])
@@ -119,3 +121,54 @@ def test_co_attention_lets_the_regions_see_the_words(regions: torch.Tensor):
             one.zero_()
 
     assert not torch.allclose(model.understand(regions, TOKENS), blind.understand(regions, TOKENS), atol=1e-4)
+
+
+def test_texts_without_a_known_word_or_a_question_are_nothing_to_learn_and_no_broken_number(regions: torch.Tensor):
+    model = network(objectives=("mlm", "answer", "classify"), separator=11, answers=(4, 5))
+    tokens = torch.tensor([[[START, UNKNOWN, END]], [[START, UNKNOWN, END]]])
+
+    loss = model.loss(regions, tokens, 0.1)
+
+    assert loss.item() == 0
+    loss.backward()
+    assert all(one.grad is None or bool(one.grad.isfinite().all()) for one in model.parameters())
+
+
+@pytest.mark.parametrize("objectives", [("itm",), ("itm", "itc")])
+def test_a_wrong_pair_is_never_a_photo_and_one_of_its_own_texts_in_the_same_words(objectives: tuple[str, ...]):
+    model = network(objectives=objectives)
+    one, same, other = ([START, 5, 6, END], [START, 7, 8, END]), ([START, 5, 6, END],) * 2, ([START, 9, 4, END],) * 2
+    tokens = torch.tensor([one, same, other])  # the second photo's text is true of the first one
+    torch.manual_seed(0)
+
+    for _ in range(10):
+        pairs = hard_negatives(model, torch.randn(3, 5, 7), tokens)
+        (texts, photos), (places, others) = ([list(map(int, some)) for some in pair] for pair in pairs)
+        assert texts == places == [0, 1, 2]
+        assert photos[:2] == others[:2] == [2, 2]
+
+
+def test_one_photo_a_batch_has_no_wrong_pair_and_nothing_to_match(regions: torch.Tensor):
+    model = network(objectives=("itm",))
+
+    assert model.loss(regions[:1], TOKENS[:1], 0.0).item() == 0
+    assert all(len(some) == 0 for pair in hard_negatives(model, regions[:1], TOKENS[:1]) for some in pair)
+
+
+@torch.inference_mode()
+def test_equal_captions_of_two_photos_are_not_told_apart():
+    vectors = torch.nn.functional.normalize(torch.randn(2, 1, 8), dim=-1)
+    photos, texts = vectors[[0, 0], 0], vectors[[0, 0]]  # alike, as their captions are
+    tokens = torch.tensor([[[START, 5, END]], [[START, 5, END]]])
+
+    assert float(contrast(photos, texts, torch.tensor(7.0))) == pytest.approx(0.693, abs=1e-3)
+    assert float(contrast(photos, texts, torch.tensor(7.0), true_pairs(tokens))) == 0
+
+
+def test_the_temperature_of_wrong_pairs_has_the_bound_of_the_loss(regions: torch.Tensor):
+    model = network(objectives=("itm", "itc"))
+    with torch.no_grad():
+        model.heads.log_scale.fill_(200.0)
+
+    assert model.heads.scale.item() == 100.0
+    assert bool(model.loss(regions, TOKENS, 0.0).isfinite())
