@@ -16,7 +16,7 @@ from captioner.captioning import Captioner
 from captioner.errors import ModelError
 from captioner.models import ContrastiveNetwork
 from captioner.records import Photo
-from captioner.tokenizer import END, START
+from captioner.tokenizer import END, START, UNKNOWN
 
 
 def compares_texts(captioner: Captioner) -> bool:
@@ -40,6 +40,12 @@ def photo_vectors(captioner: Captioner, photos: Sequence[Photo]) -> NDArray[np.f
     regions = torch.from_numpy(np.stack([one.regions for one in features])).to(captioner.device).float()  # (N, L, D)
     made: NDArray[np.float32] = captioner.model.embed_photos(regions).cpu().numpy()
     return made
+
+
+def knows(captioner: Captioner, word: str) -> bool:
+    """Say whether a word is in a captioner's vocabulary; of others it compares nothing."""
+    ids = captioner.tokenizer.encode(word)
+    return bool(ids) and UNKNOWN not in ids
 
 
 @torch.inference_mode()

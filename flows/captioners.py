@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -14,6 +15,8 @@ from captioner.errors import ModelError
 from captioner.families import FAMILIES
 from captioner.weights import Description, describe, model_names
 
+LINE_WIDTH = 100
+"""Columns that a line takes at most."""
 OLD_NAMES = {"transformer": "cnn_transformer"}
 """What captioners of before there were families call theirs."""
 
@@ -25,8 +28,10 @@ def print_captioners() -> int:
         family = family_of(one.folder)
         there.add(family)
         known = load_calibration(one.calibration, one.weights_digest) is not None
-        told = (size_of(one.folder), scores_of(one.folder), one.language, "" if known else "not ", one.licence)
-        click.echo("{}  {}, {}; {}; {}; {}calibrated; {}".format(one.name, family, *told))
+        click.echo(f"{one.name}  {family}, {size_of(one.folder)}")
+        told = f"{scores_of(one.folder)}; {one.language}; {'' if known else 'not '}calibrated"
+        for line in (told, f"licence: {one.licence}"):
+            click.echo(fill(line, LINE_WIDTH, initial_indent="  ", subsequent_indent="    "))
     click.echo("Others: a folder, or hf:ORG/NAME after narrate captioners --fetch hf:ORG/NAME")
     click.echo("Families that python -m captioner.train --family NAME trains:")
     width = max(map(len, FAMILIES))

@@ -148,7 +148,8 @@ def learn(out: Path, captioner: str, data: Path | None, undo: bool) -> None:
 @click.option("--by", type=click.Choice(["words", "meaning", "features"]), default="words", show_default=True,
               help="Look for TEXT's words in the alt texts, compare its meaning with theirs (extra meaning), "
                    "or compare it with the photos (a captioner of the family coca).")  # fmt: skip
-@click.option("--captioner", default="narrator-lite", show_default=True, help="Whose features.")
+@click.option("--captioner", default="narrator-lite", show_default=True,
+              help="Whose features, for --index, --like, --by features: one of ours or trained here.")  # fmt: skip
 @click.option("--top", default=24, show_default=True, type=click.IntRange(1), help="Photos at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
@@ -162,10 +163,12 @@ def search(out: str, text: str, index: bool, as_json: bool, **told: Any) -> None
 
     if not index and not text and not told["like"]:
         raise click.UsageError('give words, as in narrate search OUT "a dog on a beach", or --like PHOTO')
+    query = Query(folder_at(out), text, **told)
+    query.check()
     if index:
-        click.echo(commands.index(out, told["captioner"]))
+        click.echo(commands.index(out, told["captioner"]), err=as_json)
     if text or told["like"]:
-        sys.exit(commands.search(Query(folder_at(out), text, **told), as_json=as_json))
+        sys.exit(commands.search(query, as_json=as_json))
 
 
 @narrate.command(short_help="Check every row, hash and clip in OUT.")

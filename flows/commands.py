@@ -187,5 +187,6 @@ def search(query: "Query", *, as_json: bool) -> int:
         return 0
     for hit in hits:
         click.echo(f"{hit['score']:6.2f}  {hit['id']}  {hit['text']}")
-    click.echo(f"{len(hits)} photos: {page}" if hits else "nothing was found; try other words, or --by meaning")
+    mend = "; try other words, or --by meaning" if query.goes_by == "words" else ""
+    click.echo(f"{amount(len(hits), 'photo')}: {page}" if hits else f"nothing was found{mend}")
     return 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flows.errors import FlowError
 from flows.features import PHOTOS_A_PART, add, cosines, kept
-from flows.storage import Folder
+from flows.storage import Folder, remove
 
 MODEL = "minilm-l6-v2"
 BATCH_TEXTS = 64
@@ -26,7 +26,7 @@ def nearness(out: Folder, query: str, texts: Sequence[str]) -> NDArray[np.float6
     """Return how near each text is to the query, (N,), -1 for an empty one; raise FlowError without the extra."""
     model = load()
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-    have = kept(out, MODEL)
+    have = kept(out, MODEL, remove)
     new = {key: text for key, text in zip(keys, texts, strict=True) if text and key not in have}
     for start in range(0, len(new), PHOTOS_A_PART):
         part = list(new.items())[start : start + PHOTOS_A_PART]

@@ -15,8 +15,10 @@ from flows.storage import Folder, names_in, remove
 SPARE_BYTES = 50_000_000
 """What a run leaves free on the disk beside what it writes."""
 
-KEPT = frozenset({"lock", "holder", "publishing.json", "reviews.lock", "export.lock", "raw"})
-"""Files of the state folder that outlive a run."""
+KEPT = frozenset(
+    {"lock", "holder", "publishing.json", "reviews.lock", "export.lock", "raw", "features.lock", "features.tmp"}
+)
+"""Files of the state folder that outlive a run, or that others may be at while it runs."""
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Any
 from jinja2 import Environment
 
 from flows import paths
+from flows.console import amount
 from flows.page import web_file
 from flows.search import Query
 from flows.storage import Folder, size_of, write_json, write_text
@@ -30,7 +31,7 @@ header .about { color: var(--soft) }
 <body>
 <header><div>
 <h1>{{ title }}</h1>
-<p class="about">{{ hits|length }} photos, {{ how }}. <a href="../report/index.html">All photos</a></p>
+<p class="about">{{ count }}, {{ how }}. <a href="../report/index.html">All photos</a></p>
 </div></header>
 <main>
 <ol id="photos">
@@ -61,12 +62,14 @@ def write_results(query: Query, hits: list[dict[str, Any]]) -> Folder:
     """Write the page and the JSON of a search, the newest over the one before; return the page's path."""
     scratch, page = paths.scratch_folder(query.out), paths.search_page_path(query.out)
     shown = [hit | {"thumbnail": _thumbnail(query.out, hit["sha256"])} for hit in hits]
-    told = {"query": query.text or None, "like": str(query.like) if query.like else None, "by": query.by}
+    told = {"query": query.text or None, "like": str(query.like) if query.like else None, "by": query.goes_by}
+    told |= {"captioner": query.captioner if query.goes_by == "features" else None}
     write_json(page.parent / "results.json", told | {"photos": hits}, scratch)
     title = f"Photos: {query.text}" if query.text else f"Photos like {query.like.name if query.like else ''}"
-    how = HOW[query.by if query.like is None else "features"].format(captioner=query.captioner)
+    how = HOW[query.goes_by].format(captioner=query.captioner)
     made = Environment(autoescape=True).from_string(_PAGE)
-    write_text(page, made.render(title=title, how=how, hits=shown, css=web_file("page.css")), scratch)
+    count = amount(len(hits), "photo")
+    write_text(page, made.render(title=title, how=how, count=count, hits=shown, css=web_file("page.css")), scratch)
     return page
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flows.addresses import is_address, is_local, refuse_secrets, scheme_of, uri_path
@@ -208,7 +209,7 @@ def write_json(path: Folder, value: object, scratch: Path) -> None:
 def write_text(path: Folder, text: str, scratch: Path) -> None:
     """Write `text` as UTF-8 to `path` by way of a temporary file in the folder `scratch`."""
     scratch.mkdir(parents=True, exist_ok=True)
-    temporary = scratch / f"{path.name}.tmp"
+    temporary = scratch / f"{path.name}-{token_hex(4)}.tmp"  # two processes may be at it
     temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     place(temporary, path)
 

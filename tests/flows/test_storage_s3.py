@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import fsspec
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from gate import Gate
@@ -15,11 +16,12 @@ from stores import KEYS, Store, forget
 
 from flows import lock, paths
 from flows.errors import FlowError
+from flows.features import add, kept
 from flows.manifest import Manifest
 from flows.output import opened
 from flows.plan import Plan
 from flows.reviews import Decision, MovedOnError, Reviews
-from flows.storage import folder_at, read, write_json
+from flows.storage import folder_at, read, remove, write_json
 
 
 def put_photos(store: Store, folder: Path, count: int) -> None:
@@ -280,6 +282,21 @@ def test_decisions_in_a_bucket_are_appended_and_none_is_lost(store: Store):
 
     assert len(Reviews(out)) == 2
     assert store.get("out/reviews.jsonl").count(b"\n") == 2
+
+
+def test_features_in_a_bucket_are_kept_part_by_part_and_a_cut_part_is_made_anew(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    out = folder_at(f"{store.url}/out")
+    for name in "ab":
+        add(out, "digest", [(name, np.ones(4, np.float32))])
+    store.put("out/features/digest/part-000000.parquet", b"PAR1")
+
+    assert kept(out, "digest", remove) == {"b"}
+    add(out, "digest", [("a", np.ones(4, np.float32))])
+    assert kept(out, "digest") == {"a", "b"}
+    assert store.keys("out/") == [f"out/features/digest/part-00000{number}.parquet" for number in range(2)]
 
 
 def test_a_glob_and_a_table_in_a_bucket_are_inputs_too(runs: Runs, store: Store, tmp_path: Path):
