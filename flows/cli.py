@@ -163,7 +163,7 @@ def search(out: str, text: str, index: bool, as_json: bool, **told: Any) -> None
 
     if not index and not text and not told["like"]:
         raise click.UsageError('give words, as in narrate search OUT "a dog on a beach", or --like PHOTO')
-    query = Query(folder_at(out), text, **told)
+    query = Query(folder_at(out), text.encode(errors="replace").decode(), **told)  # a terminal may give any bytes
     query.check()
     if index:
         click.echo(commands.index(out, told["captioner"]), err=as_json)

@@ -153,6 +153,12 @@ def test_the_command_prints_what_it_found_and_where_the_page_is(out: Path):
     assert [hit["id"] for hit in json.loads(said.output)] == ["photo-3.jpg"]
 
 
+def test_bytes_that_are_no_text_are_asked_without_a_fault(out: Path):
+    said = CliRunner().invoke(narrate, ["search", str(out), "cat \udcff", "--json"])
+
+    assert [hit["id"] for hit in json.loads(said.output)] == ["photo-3.jpg"]
+
+
 def test_an_example_and_words_together_are_refused_in_a_line(out: Path):
     said = CliRunner().invoke(narrate, ["search", str(out), "dog", "--like", __file__])
 
