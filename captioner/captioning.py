@@ -207,7 +207,7 @@ def in_batches(
         try:
             made.extend(work(batch))
         except (MemoryError, RuntimeError) as error:
-            if not _is_memory(error):
+            if not is_memory_fault(error):
                 raise
             if len(batch) == 1:
                 mend = "close other programs or use a device with more memory"
@@ -216,7 +216,7 @@ def in_batches(
     return made
 
 
-def _is_memory(error: Exception) -> bool:
+def is_memory_fault(error: Exception) -> bool:
     """Tell memory faults from others: on a CPU torch raises a plain RuntimeError from its allocator."""
     known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     return known or "alloc" in str(error).lower() or "out of memory" in str(error).lower()

@@ -22,7 +22,7 @@ from captioner.batches import Batch
 from captioner.bundle import Bundle
 from captioner.dataset import Data
 from captioner.decoding import sample
-from captioner.errors import DataError
+from captioner.errors import DataError, ModelError
 from captioner.metrics import CiderD, ptb_like
 from captioner.tokenizer import END, PADDING, START
 from captioner.train import Trainer, run_command
@@ -51,6 +51,9 @@ class SelfCritical(Trainer):
         if not kept:
             mend = "use captioner.train alone"
             raise DataError(f"no photo has {FEWEST_REFERENCES} captions or more", str(settings.data), mend)
+        if bundle.model.own_search is not None or not bundle.model.captions:
+            mend = "train it with --options objectives=lm first"
+            raise ModelError("it never learned to say captions word by word", bundle.name, mend)
         super().__init__(settings, data, bundle)
         places = {one.name: place for place, one in enumerate(data.train)}
         self.train.keep([places[one.name] for one in kept])

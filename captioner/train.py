@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from captioner.batches import CAPTIONS_PER_PHOTO, Batch, Batches
 from captioner.beginnings import new_bundle
 from captioner.bundle import Bundle, save_bundle
+from captioner.captioning import is_memory_fault
 from captioner.dataset import Data, Example, find_data
 from captioner.decoding import Search
 from captioner.encoders import PhotoEncoder
@@ -79,16 +80,17 @@ class Trainer:
         if settings.fixed_blocks is not None:
             encoder.config = replace(encoder.config, lower_blocks=settings.fixed_blocks)
         self.encoder, self.cache_folder = encoder, settings.cache or settings.out / "cache"
-        drawn = (settings.versions, self.tokenizer, LONGEST_TRAINED, settings.window)
+        longest = min(LONGEST_TRAINED, bundle.model.longest - 1)  # the start token has a place too
+        drawn = (settings.versions, self.tokenizer, longest, settings.window)
         self.train = Batches(FeatureCache(self.cache_folder, data.train, encoder), *drawn)
-        self.dev = Batches(self.dev_cache(data.dev), ("plain",), self.tokenizer, LONGEST_TRAINED)
+        self.dev = Batches(self.dev_cache(data.dev), ("plain",), self.tokenizer, longest)
         if settings.language_steps:
             if not bundle.model.speaks_alone:
                 raise DataError(
                     "its words cannot learn without photos", bundle.model.kind, "leave out --language-steps"
                 )
             said = [caption for one in data.train for caption in one.captions]
-            self.texts = Texts([*data.texts, *said], self.tokenizer, LONGEST_TRAINED)
+            self.texts = Texts([*data.texts, *said], self.tokenizer, longest)
         self.parts = Parts(encoder, bundle.model).to(settings.device)
         self.average = copy.deepcopy(self.parts).eval().requires_grad_(False)
         self.groups = trained_groups(self.parts)
@@ -323,6 +325,11 @@ def run_command(settings: Settings, kind: "type[Trainer]") -> int:
         kind(settings, data, new_bundle(data, settings)).run()
     except (CaptionerError, OSError) as error:
         say(f"error: {error}")
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory_fault(error):
+            raise
+        say(f"error: --device {settings.device}: does not fit into memory; lower --batch-photos, or the family's width")
         return 2
     except KeyboardInterrupt:
         begun = (settings.out / "state.pt").exists()

@@ -124,6 +124,8 @@ def parse(arguments: Sequence[str] | None, program: str, **phase: Any) -> Settin
     parser.add_argument("--threads", type=int, default=0, help="processor threads; 0: as torch chooses")
     given = vars(parser.parse_args(arguments))
     threads = given.pop("threads")
+    if threads < 0:
+        parser.error("--threads: give 0 or more")
     if threads:
         torch.set_num_threads(threads)
     return Settings(**{**phase, **given})
@@ -133,7 +135,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-WHOLE = {"steps": 1, "batch_photos": 1, "language_steps": 0, "fixed_blocks": 0}
+WHOLE = {"steps": 1, "batch_photos": 1, "language_steps": 0, "fixed_blocks": 0, "seed": 0}
 """The least that each whole number may be."""
 BETWEEN = {"minutes": (0.0, math.inf), "peak_rate": (0.0, math.inf), "window": (0.0, 1.0)}
 """What each number must be above, and at most."""

@@ -11,7 +11,7 @@ E width of the features that photos and texts are compared by.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any, ClassVar, get_args, get_type_hints
 
 import torch
@@ -41,9 +41,10 @@ class NetworkConfig:
                     raise ModelError(f"no choice {value!r}", f"option {name}", f"there are {', '.join(choices)}")
         for one in fields(self):
             value = getattr(self, one.name)
-            if not _can_be_built_with(one.name, value, least=0 if one.metadata.get("words") else 1):
-                mend = "0 or more, and below 1" if one.name == "dropout" else "it must be above 0"
-                raise ModelError(f"{value} cannot be", f"option {one.name}", mend)
+            least, below = _range_of(one)
+            if isinstance(value, int | float) and not least <= value < below:
+                upper = "" if below == math.inf else f", and below {below:g}"
+                raise ModelError(f"{value} cannot be", f"option {one.name}", f"it must be {least} or more{upper}")
         width, heads = getattr(self, "width", 1), getattr(self, "heads", 1)
         if width % heads:
             mend = f"choose a divisor of the width, {width}"
@@ -61,10 +62,13 @@ def choices_of(config: type[NetworkConfig]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _can_be_built_with(name: str, value: Any, least: int) -> bool:
-    if isinstance(value, float):
-        return 0 <= value < (1.0 if name == "dropout" else math.inf)
-    return not isinstance(value, int) or value >= least
+def _range_of(option: Field[Any]) -> tuple[int, float]:
+    """Return the least that a number may be, and what it must be below."""
+    if option.name == "dropout":
+        return 0, 1.0
+    if option.metadata.get("words") or isinstance(option.default, float):
+        return 0, math.inf
+    return 2 if option.name == "longest" else 1, math.inf
 
 
 class CaptionNetwork(nn.Module, ABC):

@@ -56,7 +56,9 @@ def command(data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["--options", "width=abc"], "--options width: 'abc' is no whole number; it is usually 256"),
         (["--options", "dropout=much"], "--options dropout: 'much' is no number"),
         (["--options", "dropout=1.0"], "option dropout: 1.0 cannot be"),
-        (["--options", "width=0"], "option width: 0 cannot be; it must be above 0"),
+        (["--options", "width=0"], "option width: 0 cannot be; it must be 1 or more"),
+        (["--options", "longest=1"], "option longest: 1 cannot be; it must be 2 or more"),
+        (["--family", "coca", "--options", "caption_weight=-1"], "it must be 0 or more"),
         (["--options", "heads=7"], "option heads: 7 heads do not divide the width; choose a divisor"),
         (["--family", "coca", "--options", "queries=0"], "option queries: 0 cannot be"),
         (["--options", "places=foo"], "option places: no choice 'foo'; there are learned, sinusoidal"),
@@ -68,6 +70,7 @@ def command(data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["--family", "fusion", "--options", CHOICES], "there are no answers to choose from; add answers=WORD+WORD"),
         (["--family", "bottom_up", "--encoder", "detector"], "a detector learns from boxes, never from captions"),
         (["--batch-photos", "0"], "--batch-photos 0: cannot be trained with; give 1 or more"),
+        (["--seed", "-1"], "--seed -1: cannot be trained with; give 0 or more"),
         (["--steps", "0"], "--steps 0: cannot be trained with; give 1 or more"),
         (["--window", "5"], "--window 5.0: cannot be trained with; give more than 0, 1 at most"),
         (["--peak-rate", "nan"], "--peak-rate nan: cannot be trained with"),
@@ -99,6 +102,15 @@ def test_questions_that_no_caption_asks_are_not_learned_in_silence(data_folder: 
 
     assert status == 2
     assert "no caption is a question with 'dog' before its answer; write captions as QUESTION dog ANSWER" in lines[0]
+
+
+@pytest.mark.parametrize("longest", [4, 5])
+@pytest.mark.parametrize("family", ["cnn_transformer", "fusion"])
+def test_captions_longer_than_the_network_says_are_cut(command: Command, family: str, longest: int):
+    objectives = ",objectives=lm+mlm+itc" if family == "fusion" else ""
+    options = f"{TINY},longest={longest}{objectives}"
+
+    assert command("--encoder", "small", "--family", family, "--options", options)[0] == 0
 
 
 @pytest.mark.parametrize("option", [["--family", "coca"], ["--encoder", "resnet18"]])
@@ -150,6 +162,17 @@ def test_weights_that_no_file_can_hold_are_not_written_over_the_last_good_ones(
     assert status == 2
     assert "no longer a number" in lines[-1]
     assert not (tmp_path / "out" / "model").exists()
+
+
+def test_what_does_not_fit_into_memory_is_said_with_its_mend(
+    command: Command, tiny: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(train.Trainer, "loss", lambda *_: torch.empty(2**58))
+
+    status, lines = command("--start", tiny)
+
+    assert status == 2
+    assert lines[-1] == "error: --device cpu: does not fit into memory; lower --batch-photos, or the family's width"
 
 
 @pytest.mark.parametrize("kept", [0, 1000])

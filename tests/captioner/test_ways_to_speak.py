@@ -1,5 +1,6 @@
 """What a captioner learned decides how it speaks: word by word, by unmasking, in answers, or not at all."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parent))
+from painted import painted
+
+from captioner import self_critical
 from captioner.answering import main
 from captioner.beginnings import make_encoder, make_network
 from captioner.bundle import Bundle, save_bundle
@@ -133,3 +138,17 @@ def test_drawings_can_be_questions(tmp_path: Path):
     assert all(f" {ANSWER} " in row for row in rows[1:])
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     assert draw_all([str(tmp_path / "file")]) == 2
+
+
+def test_rewards_are_for_what_speaks_word_by_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    painted(tmp_path, "train", 12, seed=1)
+    (tsv,) = tmp_path.glob("*.tsv")
+    header, *rows = tsv.read_text(encoding="utf-8").splitlines()
+    tsv.write_text("\n".join([header, *rows, *rows, ""]), encoding="utf-8")
+    start = captioner(tmp_path / "mlm", "objectives=mlm")
+
+    status = self_critical.main([f"--data={tmp_path}", f"--out={tmp_path / 'out'}", f"--start={start}", "--steps=1"])
+
+    assert status == 2
+    said = "never learned to say captions word by word; train it with --options objectives=lm first"
+    assert said in capsys.readouterr().out
