@@ -143,7 +143,6 @@ def test_similarity_prefers_the_caption_of_a_drawing_to_one_of_another_colour(
     assert sum(float(one[0]) > float(one[1]) for one in alike) >= WANTED * DEV
 
 
-@torch.inference_mode()
 def test_a_match_is_surer_than_no_match(learned: dict[str, Trainer], tokenizer: Tokenizer):
     trainer, made = learned["fusion, co_attention"], drawings(DEV, seed=2)
     texts = [f"a {one.size} {one.colour} {one.kind} on {one.ground}" for one in made]
@@ -151,7 +150,8 @@ def test_a_match_is_surer_than_no_match(learned: dict[str, Trainer], tokenizer: 
     tokens = torch.tensor([[[START, *tokenizer.encode(text), END]] for text in texts])
     regions = regions_of(trainer)
 
-    own, others = (match(trainer.average.model, regions, one) for one in (tokens, tokens.roll(-1, 0)))  # each (B, 2)
+    with torch.inference_mode():
+        own, others = (match(trainer.average.model, regions, one) for one in (tokens, tokens.roll(-1, 0)))  # (B, 2)
 
     surer = (own[:, 1] - own[:, 0] > others[:, 1] - others[:, 0])[torch.tensor(differ)]
     assert float(surer.float().mean()) >= WANTED
