@@ -15,6 +15,7 @@ from captioner.models import FAMILIES, CaptionNetwork, NetworkConfig
 from captioner.patches import PatchConfig, PatchEncoder
 from captioner.tokenizer import SPECIAL, UNKNOWN, Tokenizer, split_words
 from captioner.train_settings import USUAL_FAMILY, Settings
+from captioner.training_log import say
 from captioner.trunks import TRUNKS, new_trunk
 from captioner.weights import model_folder
 
@@ -45,6 +46,8 @@ def new_bundle(data: Data, settings: Settings) -> Bundle:
     name = settings.family or USUAL_FAMILY
     torch.manual_seed(settings.seed)  # a run that goes on must find the same random encoder, and its cached maps
     encoder = make_encoder(settings.encoder or default_encoder(name), pretrained=settings.pretrained)
+    if encoder.kind == "trunk" and encoder.config.lower_blocks and not settings.pretrained:
+        say(f"{settings.encoder} begins with random weights, and its lower stages keep them: --pretrained has better")
     torch.manual_seed(settings.seed)
     model = make_network(name, encoder, tokenizer, settings.options)
     if model.frozen() and not settings.language_steps:

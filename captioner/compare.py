@@ -230,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        say("stopped; the same command goes on from the last checkpoint")
+        say("stopped; the same command goes on where each family's last turn ended")
         return 130
     return 0
 

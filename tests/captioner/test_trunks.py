@@ -1,10 +1,17 @@
 """CNNs of torchvision as encoders: their sizes, their pixels, and random weights that give numbers."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn import drawn
+
 from captioner.beginnings import make_encoder
+from captioner.train import main
 from captioner.trunks import TRUNKS, TrunkEncoder, new_trunk
 
 SIZES = {
@@ -73,3 +80,12 @@ def test_training_leaves_the_lower_stages_and_the_batch_norms_as_they_came():
 
     assert tuned
     assert not tuned & {id(one) for one in [*lower, *norms]}
+
+
+def test_training_on_a_trunk_with_random_weights_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    drawn(tmp_path / "data", count=8)
+    wanted = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--steps", "1", "--versions", "plain"]
+
+    assert main([*wanted, "--family", "show_tell", "--encoder", "mobilenet_v3_small", "--batch-photos", "2"]) == 0
+
+    assert "random weights" in capsys.readouterr().out
