@@ -21,6 +21,7 @@ from num2words import num2words
 
 from speech.errors import UnspeakableError
 from speech.lexicon import INLINE
+from speech.notation import RULES, without_dots
 
 ABBREVIATIONS = {
     "approx.": "approximately", "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "w/": "with",
@@ -28,14 +29,6 @@ ABBREVIATIONS = {
     "diam.": "diameter", "Diam.": "Diameter", "dims.": "dimensions", "Dims.": "Dimensions",
 }  # fmt: skip
 """English ones that gruut does not know."""
-BEFORE_NUMBERS = {
-    "c.": "circa", "ca.": "circa", "b.": "born", "d.": "died", "fl.": "flourished", "est.": "established",
-    "no.": "number", "nos.": "numbers", "nr.": "number", "fig.": "figure", "figs.": "figures", "pl.": "plate",
-    "p.": "page", "pp.": "pages", "ch.": "chapter", "vol.": "volume", "vols.": "volumes", "ed.": "edition",
-}  # fmt: skip
-"""Those of dates, labels and catalogues, in small letters or with a capital; so only before a number."""
-BEFORE_NUMBER_WORDS = {"acc.": "accession", "inv.": "inventory", "cat.": "catalogue", "ref.": "reference"}
-"""Those that stand before a number and its `no.`"""
 SIGN_NAMES = {"@": "at", "#": "number", "_": " ", "/": "slash", "\\": "backslash", "*": "", "•": ",", "|": ",",
               "·": ",", "°": "degrees", "\u00d7": "times", "÷": "divided by", "±": "plus or minus",
               "™": "trademark", "…": "...", "%": "percent", "&": "and", "~": "about", "^": ""}  # fmt: skip
@@ -61,10 +54,6 @@ NUMBER = r"(?<![\w.,])[-\u2212]?\d+(?:[.,]\d+)*"
 MONEY_SIZES = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion", "b": "billion", "tn": "trillion"}
 MONEY_SIZE = re.compile(r"(?<=[$\u20ac\u00a3])(\d+(?:[.,]\d+)*) ?(k|mn?|bn?|tn)(?!\w)", re.IGNORECASE)
 """Sizes of sums that would be taken for units: "\u00a31m"."""
-INCHES = re.compile(rf"(?P<number>{NUMBER}) ?in(?:(?P<dot>\.)(?=\s*(?P<next>\S?))|(?=[,;:)\]]|$))")
-"""Numbers before `in.`, or before an `in` that ends a part of a sentence: no other word after a number."""
-DOTTED_UNITS = re.compile(rf"({NUMBER} ?(?:ft|lb|oz|yd|mi|mm|cm|kg))\.(?=,|\s+[a-z\d(])")
-"""Units whose dot ends no sentence."""
 DATE = re.compile(r"(\b\d{1,4}/\d{1,2}/\d{1,4}\b)")
 """Dates with slashes: gruut reads them whole."""
 
@@ -97,7 +86,7 @@ def _spell_plain(text: str, language: str, doubts: list[str]) -> str:
     base = language.partition("-")[0].lower()
     text = _with_emoji_names(text, base)
     if base == "en":
-        text = DOTTED_UNITS.sub(r"\1", text)
+        text = without_dots(text)
         text = MONEY_SIZE.sub(lambda match: f"{match[1]} {MONEY_SIZES[match[2].lower()]}", text)
     text = _with_units(text, base)
     text = _english(text) if base == "en" else _with_numbers(text, base)
@@ -214,12 +203,6 @@ def _vulgar(match: re.Match[str]) -> str:
     return space + unicodedata.normalize("NFKC", match.group()).replace("\u2044", "/")
 
 
-def _inches(match: re.Match[str]) -> str:
-    """Return "36 in." as "36 inches"; its dot stands where a sentence ends."""
-    ends = match["dot"] and (not match["next"] or match["next"][:1].isupper())
-    return f"{match['number']} inch{'' if match['number'] == '1' else 'es'}{'.' if ends else ''}"
-
-
 def _decade(match: re.Match[str]) -> str:
     words = str(num2words(int(match[1]), to="year"))
     return words.removesuffix("y") + "ies" if words.endswith("y") else words + "s"
@@ -243,32 +226,21 @@ def _address(match: re.Match[str]) -> str:
     return "".join(named.get(c, c) for c in bare.rstrip("./"))
 
 
-def _capital_or_not(words: dict[str, str]) -> str:
-    """Return a pattern of words, longest first, each in small letters or with a capital."""
-    longest = sorted(words, key=len, reverse=True)
-    return "(?<![\\w.])(?:" + "|".join(f"[{word[0]}{word[0].upper()}]{re.escape(word[1:])}" for word in longest) + ")"
-
-
 _ENGLISH_RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"(?:[a-z]+://\S+|www\.\S+|[\w.+-]+@[\w-]+\.[\w.]+\w)(?<![.,;:!?)])"), _address),
     (re.compile("[\u00bc-\u00be\u2150-\u215e]"), _vulgar),
+    *RULES,
     (re.compile(r"(?<![\w/])(9|24)/(?=(?:(?<=9/)11|(?<=24/)7)(?![\w/]))"), r"\1 "),  # a day and a habit, no fractions
     (re.compile(r"(?<=\d)(?:ST|ND|RD|TH)\b"), lambda match: match.group().lower()),
     (re.compile(r"(?<![\w/])(?:(?P<whole>\d+) )?(?P<top>\d{1,2})[/\u2044](?P<bottom>\d{1,3})(?![\w/])"), _fraction),
     (re.compile(r"(?<!\w)'?((?:1[0-9]|20)\d0)'?s(?!\w)"), _decade),
     (re.compile(rf"(?P<sign>[^\w\s.,;:!?'\"-])(?P<number>{NUMBER.replace('(?<![', '(?<![' )})"
                 r"(?: ?(?P<size>thousand|million|billion|trillion))?(?!\w)"), _money),
-    (re.compile(r"(?<=\d)\s?[x\u00d7]\s?(?=\d)"), " by "),
-    (INCHES, _inches),
     (re.compile(r"(?<![\w/.-])(\d+)\s?[-\u2013]\s?(?=\d+(?![\w/-]))"), r"\1 to "),
     (re.compile(r"[$\u20ac\u00a3](?!\d)"), lambda match: _sign_name(match.group())),
     (re.compile(r"\u2212(?=\d)"), "-"),
     (re.compile(r"#(?=\d)|\u2116\s?"), "number "),
     (re.compile(r"\bSt\.(?=\s[A-Z])"), "Saint"),
-    (re.compile(rf"{_capital_or_not(BEFORE_NUMBER_WORDS)}(?=\s?(?:[Nn]os?\.\s?)?\d)"),
-     lambda match: BEFORE_NUMBER_WORDS[match.group().lower()]),
-    (re.compile(rf"{_capital_or_not(BEFORE_NUMBERS)}(?=\s?\d)"),
-     lambda match: BEFORE_NUMBERS[match.group().lower()] + " "),
     (re.compile("|".join(rf"(?<!\w){re.escape(short)}(?=\s|$|,)" for short in sorted(ABBREVIATIONS))),
      lambda match: ABBREVIATIONS[match.group()]),
     (re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])(?!(?:st|nd|rd|th|s|am|pm)\b)"), " "),
