@@ -91,7 +91,7 @@ def load_bundle(folder: Path) -> Bundle:
         encoder = encoder_class(encoder_settings(**config["encoder"]))
         settings, kind = MODELS[config["model"].pop("kind")]
         model = kind(settings(**config["model"]))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, ModelError) as error:
         raise _unfit(folder / "config.json", error) from error
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
     if len(tokenizer) != model.config.vocabulary:

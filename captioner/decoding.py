@@ -8,7 +8,8 @@ Shapes: B photos, L regions, D features, K beams a photo, S tokens said so far (
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from math import isnan
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 PADDING, START, END, UNKNOWN = 0, 1, 2, 3
 """Ids that are no words; the same as the tokenizer's."""
+NO_NUMBERS = "the captioner gave no chances of words for this photo"
 IMPOSSIBLE = -1e9
 """Log-probability of what a filter forbids: below anything real, and still finite."""
 
@@ -191,19 +193,23 @@ def search_captions(
     """Return for each photo of (B, L, D) the finished captions, best first, at most `search.beams` of them.
 
     `keys`, a number for each photo, part the photos where captions are drawn by chance; without them the photos'
-    places do. A network that does not say one word after another has a search of its own.
+    places do. A network that does not say one word after another has a search of its own. Raises RuntimeError where
+    the network gives no numbers.
     """
     own_search = getattr(network, "own_search", None)
     if own_search is not None:
-        found: list[list[Said]] = own_search(regions, search)
-        return found
+        return cast("list[list[Said]]", own_search(regions, search))
     longest = min(search.longest, network.longest)
     search = replace(search, longest=longest, shortest=min(search.shortest, longest - 1))
     if search.temperature > 0:
-        return nucleus_search(network, regions, search, range(len(regions)) if keys is None else keys)
-    if search.beams == 1:
-        return [[said] for said in greedy(network, regions, search)]
-    return beam_search(network, regions, search)
+        found = nucleus_search(network, regions, search, range(len(regions)) if keys is None else keys)
+    elif search.beams == 1:
+        found = [[said] for said in greedy(network, regions, search)]
+    else:
+        found = beam_search(network, regions, search)
+    if any(isnan(said.logprob) for photo in found for said in photo):
+        raise RuntimeError(NO_NUMBERS)
+    return found
 
 
 def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[Said]]:
@@ -211,7 +217,7 @@ def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[
 
     The photos that are done are dropped. A photo is done when no unfinished caption outranks the worst of its K
     finished ones at its present length: transformers' default rule. To go on while one still could at full length
-    takes a quarter longer and gave captions no better (LOG.md). Raises RuntimeError where the network gives no numbers.
+    takes a quarter longer and gave captions no better (LOG.md).
     """
     filters, photos = filters_for(search), list(range(regions.shape[0]))
     tokens = torch.empty(len(photos), 1, 0, dtype=torch.long, device=regions.device)  # all begin alike: one is enough
@@ -221,7 +227,7 @@ def beam_search(network: Network, regions: Tensor, search: Search) -> list[list[
     last = torch.full((len(photos),), START, device=regions.device)  # (B,), later (B * K,)
     while state.photos:
         if state.tokens.shape[2] >= search.longest:  # at the longest each ends: what does not has no chances
-            raise RuntimeError("the captioner gave no chances of words for this photo")
+            raise RuntimeError(NO_NUMBERS)
         logprobs = allowed(filters, network.step(last, cache), state.tokens.flatten(0, 1))  # (B * K, V)
         rows = _advance(state, logprobs.reshape(*state.totals.shape, -1), search)
         kept = _drop_done(state, search)

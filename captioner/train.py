@@ -120,14 +120,21 @@ class Trainer:
         try:
             state = torch.load(self.state_file, map_location=self.settings.device, weights_only=True)
         except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            mend = "put a whole copy of it back, or remove it to begin from the first step"
-            raise DataError("not a whole checkpoint", str(self.state_file), mend) from error
+            if isinstance(error, PermissionError) or is_memory_fault(error):
+                raise
+            mend = "put a whole copy of it back, or move it away to begin from the first step"
+            why = str(error).partition("\n")[0] or "it is empty"
+            raise DataError(f"not a whole checkpoint ({why})", str(self.state_file), mend) from error
         if state["words"] != list(self.tokenizer.words):
             raise DataError("the captions changed since the run began", str(self.state_file), "give a new --out")
         assert_same(self.settings, state["settings"], self.state_file)
-        self.parts.load_state_dict(state["parts"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.parts.load_state_dict(state["parts"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            mend = "end it with the version that it was begun with, or give a new --out"
+            raise DataError("a checkpoint of another version", str(self.state_file), mend) from error
         self.step, self.total, self.spent_s = state["step"], state["total"], state["spent_s"]
         self.log.forget_after(self.step)
 
@@ -140,8 +147,8 @@ class Trainer:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
-        weights = [one for parts in (self.parts, self.average) for one in parts.parameters()]
-        if not all(one.detach().half().isfinite().all() for one in weights):
+        kept = [one for parts in (self.parts, self.average) for one in parts.state_dict().values()]
+        if not all(one.half().isfinite().all() for one in kept if one.is_floating_point()):
             raise self._diverged("a weight is no longer a number")
         state: dict[str, Any] = {"parts": self.parts.state_dict(), "average": self.average.state_dict()}
         state |= {"optimizer": self.optimizer.state_dict(), "words": list(self.tokenizer.words)}
@@ -175,7 +182,8 @@ class Trainer:
                 losses.append(self.train_step())
                 recent_s.append(time.monotonic() - began)
                 self.spent_s += recent_s[-1]
-            if not self.total and self.step >= TIMED_STEPS + self.settings.language_steps:
+            timed = len(recent_s) == TIMED_STEPS and self.step >= TIMED_STEPS + self.settings.language_steps
+            if not self.total and timed:
                 self.total = self.step + self._steps_left(sum(recent_s) / len(recent_s))
             self.log.show(self.step, self.total)
             if self.step % 10 == 0 and self.step != self.total:

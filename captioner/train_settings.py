@@ -150,10 +150,13 @@ def assert_usable(settings: Settings) -> None:
     for name, (above, most) in BETWEEN.items():
         value = getattr(settings, name)
         upper = "" if most == math.inf else f", {most:g} at most"
-        _assert(above < value <= most and math.isfinite(value), name, value, f"give more than {above:g}{upper}")
+        counts = name != "minutes" or settings.steps is None
+        usable = above < value <= most and math.isfinite(value)
+        _assert(usable or not counts, name, value, f"give more than {above:g}{upper}")
     for name in NOT_BELOW_0:
         value = getattr(settings, name)
-        _assert(0 <= value < math.inf, name, value, "give 0 or more")
+        usable = value >= 0 and (name != "encoder_rate" or math.isfinite(value))  # other than these seconds: never
+        _assert(usable, name, value, "give 0 or more")
     wrong = [one for one in settings.versions if not re.fullmatch(r"plain|flip|crop\d+", one)]
     _assert(not wrong, "versions", ", ".join(wrong), "there are plain, flip, crop1, crop2, ...")
     _assert(settings.versions[:1] == ("plain",), "versions", ",".join(settings.versions), "begin with plain")

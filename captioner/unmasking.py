@@ -32,7 +32,7 @@ def unmask(network: Any, regions: Tensor, search: Search) -> list[list[Said]]:
     Of the search, `beams`, `longest`, `shortest`, `no_repeat` and `forbidden` count; the lengths are those of the
     tokens, the end token included.
     """
-    most = min(search.longest - 1, network.longest - 2, MOST_WORDS)
+    most = max(1, min(search.longest - 1, network.longest - 2, MOST_WORDS))
     lengths = range(max(1, min(search.shortest, most)), most + 1)
     tried = [_of_length(network, regions, length, search.forbidden) for length in lengths]
     if not all(bool(logprobs.isfinite().all()) for _, logprobs in tried):

@@ -26,7 +26,7 @@ from flows.errors import FlowError
 from flows.manifest import Manifest
 from flows.records import Row
 from flows.storage import Folder, folder_at
-from flows.word_forms import forms_of, is_found_anywhere, lowered, words_of
+from flows.word_forms import forms_of, is_found_anywhere, lowered, words_asked, words_of
 
 if TYPE_CHECKING:
     from captioner.captioning import Captioner
@@ -121,7 +121,7 @@ def telling(words: Sequence[str]) -> list[str]:
 def terms_of(text: str) -> list[frozenset[str]]:
     """Return the words of a query that count, each once, in all its forms."""
     terms: list[frozenset[str]] = []
-    for word in telling([word for word in words_of(lowered(pa.array([text])))[0].as_py() if word]):
+    for word in telling(words_asked(text)):
         if not any(word in term for term in terms):
             terms.append(forms_of(word))
     return terms

@@ -11,6 +11,8 @@ NO_WORD = r"[^\pL\pN\pM]+"
 """What lies between words in any language, as RE2 says it: what is no letter, digit or mark upon a letter."""
 WITHOUT_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 """Scripts that put no spaces between words, or join small words to their ends (Korean)."""
+NO_WORD_IN_TEXT = rf"(?:{NO_WORD}|{WITHOUT_SPACES})+"
+"""In texts these scripts part the words of others too: "iPhone" stands right before its Japanese ending."""
 IRREGULAR = (
     ("man", "men"), ("child", "children"), ("person", "people"), ("foot", "feet"), ("tooth", "teeth"),
     ("goose", "geese"), ("mouse", "mice"), ("ox", "oxen"), ("leaf", "leaves"), ("loaf", "loaves"), ("wolf", "wolves"),
@@ -30,8 +32,17 @@ def lowered(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def words_of(texts: pa.Array) -> pa.ListArray:
-    """Return the words of each text; an empty one stands where a text begins or ends with no word."""
-    return pc.split_pattern_regex(texts, NO_WORD)
+    """Return the words of each text; an empty one stands where a text begins or ends with no word.
+
+    Those of scripts without spaces are not among them: they are looked for anywhere.
+    """
+    return pc.split_pattern_regex(texts, NO_WORD_IN_TEXT)
+
+
+def words_asked(query: str) -> list[str]:
+    """Return the words of a query, of all scripts."""
+    words: list[str] = pc.split_pattern_regex(lowered(pa.chunked_array([[query]])), NO_WORD)[0].as_py()
+    return [word for word in words if word]
 
 
 def is_found_anywhere(word: str) -> bool:

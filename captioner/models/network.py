@@ -68,6 +68,8 @@ def _range_of(option: Field[Any]) -> tuple[int, float]:
         return 0, 1.0
     if option.metadata.get("words") or isinstance(option.default, float):
         return 0, math.inf
+    if option.name in ("encoder_layers", "text_layers"):
+        return 0, math.inf  # nothing is done there then
     return 2 if option.name == "longest" else 1, math.inf
 
 

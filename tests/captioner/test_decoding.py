@@ -198,11 +198,12 @@ def test_a_run_of_words_is_banned_only_where_it_would_come_twice():
 
 @torch.inference_mode()
 @torch.inference_mode()
+@pytest.mark.parametrize("search", [Search(), Search(beams=1)], ids=["beams", "greedy"])
 def test_a_network_that_gives_no_numbers_is_an_error_and_not_a_search_without_end(
-    network: TransformerCaptioner, regions: Tensor
+    network: TransformerCaptioner, regions: Tensor, search: Search
 ):
     with pytest.raises(RuntimeError, match="no chances of words"):
-        search_captions(network, regions * float("nan"), Search())
+        search_captions(network, regions * float("nan"), search)
 
 
 def test_samples_follow_the_chances_and_are_padded_after_their_end(network: TransformerCaptioner, regions: Tensor):

@@ -184,8 +184,22 @@ def test_a_checkpoint_that_is_not_whole_is_named(command: Command, tiny: Path, t
     status, lines = command("--start", tiny)
 
     assert status == 2
-    mend = "put a whole copy of it back, or remove it to begin from the first step"
-    assert lines == [f"error: {state}: not a whole checkpoint; {mend}"]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: {state}: not a whole checkpoint (")
+    assert lines[0].endswith("; put a whole copy of it back, or move it away to begin from the first step")
+
+
+def test_a_checkpoint_of_another_version_is_named(command: Command, tiny: Path, tmp_path: Path):
+    assert command("--start", tiny)[0] == 0
+    state = tmp_path / "out" / "state.pt"
+    held = torch.load(state, weights_only=True)
+    del held["optimizer"]["param_groups"][1]
+    torch.save(held, state)
+
+    status, lines = command("--start", tiny)
+
+    assert status == 2
+    assert lines[0].startswith(f"error: {state}: a checkpoint of another version")
 
 
 def test_a_file_is_no_folder_for_a_run(command: Command, tmp_path: Path):
