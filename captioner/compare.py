@@ -59,6 +59,8 @@ class Entry:
     """Settings of its configuration."""
     language_steps: int = 0
     """Steps on text before those on photos."""
+    rate_share: float = 1.0
+    """Share of the highest learning rate: two towers that look at each other learn next to nothing at the whole one."""
 
 
 ENTRIES = (
@@ -70,7 +72,7 @@ ENTRIES = (
     Entry("bottom_up (grid boxes)", "bottom_up"),
     Entry("vit_transformer", "vit_transformer"),
     Entry("fusion merged", "fusion", ("objectives=lm+itc",)),
-    Entry("fusion co-attention", "fusion", ("way=co_attention", "objectives=lm+itc")),
+    Entry("fusion co-attention", "fusion", ("way=co_attention", "objectives=lm+itc"), rate_share=0.25),
     Entry("fusion flamingo", "fusion", ("way=flamingo",), language_steps=200),
 )
 """What is compared, in this order."""
@@ -82,7 +84,8 @@ def settings_of(entry: Entry, given: argparse.Namespace) -> Settings:
     settings = replace(settings, family=entry.family, options=entry.options, language_steps=entry.language_steps)
     settings = replace(settings, cache=given.out / "cache", batch_photos=given.batch_photos, name=entry.name)
     settings = replace(settings, fixed_blocks=7 if default_encoder(entry.family) != "patches" else None)
-    settings = replace(settings, tune_share=1.0, encoder_rate=0.0, peak_rate=given.peak_rate, versions=("plain",))
+    settings = replace(settings, tune_share=1.0, encoder_rate=0.0, versions=("plain",))
+    settings = replace(settings, peak_rate=given.peak_rate * entry.rate_share)
     return replace(settings, warm_up_steps=WARM_UP_STEPS, average_keep=0.98)
 
 

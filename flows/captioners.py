@@ -12,7 +12,7 @@ import click
 
 from captioner.confidence import load_calibration
 from captioner.errors import ModelError
-from captioner.families import FAMILIES
+from captioner.families import COMPARED_MINUTES, FAMILIES
 from captioner.weights import Description, describe, model_names
 
 LINE_WIDTH = 100
@@ -33,10 +33,14 @@ def print_captioners() -> int:
         for line in (told, f"licence: {one.licence}"):
             click.echo(fill(line, LINE_WIDTH, initial_indent="  ", subsequent_indent="    "))
     click.echo("Others: a folder, or hf:ORG/NAME after narrate captioners --fetch hf:ORG/NAME")
-    click.echo("Families that python -m captioner.train --family NAME trains:")
+    click.echo("Families that python -m captioner.train --family NAME trains, on the terms of your own data;")
+    click.echo(f"scores after {COMPARED_MINUTES:.0f} minutes of one core on Flickr8k (benchmarks/README.md):")
     width = max(map(len, FAMILIES))
-    for name, what in FAMILIES.items():
-        click.echo(f"  {name:{width}}  {'weights here   ' if name in there else 'no weights here'}  {what}")
+    for name, known_family in FAMILIES.items():
+        click.echo(f"  {name:{width}}  {known_family.what}")
+        weights = "weights here" if name in there else "no weights here"
+        size = f"{known_family.parameters / 1e6:.1f} million parameters and an encoder"
+        click.echo(f"  {'':{width}}  {weights}; {size}; CIDEr-D {known_family.cider_d:.3f}")
     return 0
 
 

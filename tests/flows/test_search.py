@@ -1,5 +1,6 @@
 """Search: photos by words and by example, as a list, a page and JSON."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from captioner.bundle import save_bundle
 from captioner.captioning import Captioner
 from captioner.errors import ModelError
-from captioner.families import FAMILIES
+from captioner.families import COMPARED_MINUTES, FAMILIES
 from captioner.models import FAMILIES as NETWORKS
 from captioner.models.coca import Coca, CocaConfig
 from flows import features
@@ -91,8 +92,10 @@ def test_words_are_found_whole_in_any_case_and_in_the_plural():
         ("कुत्ता", "एक कुत्ता दौड़ रहा है"),
         ("狗", "一只狗在海滩上"),
         ("개", "개가 뛴다"),
+        ("iPhone", "iPhoneを持つ女性"),
+        ("2", "公園に2台の車"),
     ],
-    ids=("Russian", "German", "French", "Greek", "Hindi", "Chinese", "Korean"),
+    ids=("Russian", "German", "French", "Greek", "Hindi", "Chinese", "Korean", "Latin in Japanese", "digit"),
 )  # fmt: skip
 def test_words_of_any_language_are_found(query: str, text: str):
     assert (bm25(query, pa.chunked_array([["A cat.", text]])) > 0).tolist() == [False, True]
@@ -211,8 +214,19 @@ def test_the_list_of_captioners_names_what_is_here_and_every_family():
     assert "narrator-lite  cnn_transformer, 9.9 million parameters" in said
     assert "\n  licence: research and education only" in said
     assert max(map(len, said.partition("Families that")[0].splitlines())) <= 100
+    assert max(map(len, said.splitlines())) <= 105
     assert all(f"  {name} " in said for name in FAMILIES)
     assert FAMILIES.keys() == NETWORKS.keys()
+
+
+def test_the_figures_of_the_families_are_those_that_were_measured():
+    with (Path(__file__).parents[2] / "benchmarks" / "families.csv").open(newline="", encoding="utf-8") as stream:
+        rows = {row["model"]: row for row in csv.DictReader(stream)}
+
+    for one in FAMILIES.values():
+        row = rows[one.row]
+        assert (one.parameters, one.cider_d) == (int(row["parameters"]), float(row["CIDEr-D"]))
+        assert float(row["minutes"]) == COMPARED_MINUTES
 
 
 class TestByExample:
