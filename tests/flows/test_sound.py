@@ -42,10 +42,7 @@ def test_other_pauses_or_words_of_ones_own_speak_again_and_the_same_ones_do_not(
     assert runs.rows().loc["a.png", "sample_rate_hz"] == 16000
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{"pause": "endless"}, {"sample_rate": 1}, {"lexicon": "none.csv"}, {"sign_key": "key.pem"}, {"profile": "loud"}],
-)
+@pytest.mark.parametrize("settings", [{"sample_rate": 1}, {"lexicon": "none.csv"}, {"sign_key": "key.pem"}])
 def test_a_choice_that_cannot_be_met_is_refused_before_any_work(runs: Runs, settings: dict[str, object]):
     make_photo(runs.photos / "a.png", 1)
 
