@@ -18,6 +18,7 @@ from torch import Tensor
 PADDING, START, END, UNKNOWN = 0, 1, 2, 3
 """Ids that are no words; the same as the tokenizer's."""
 NO_NUMBERS = "the captioner gave no chances of words for this photo"
+"""What is said where a network gives no numbers."""
 IMPOSSIBLE = -1e9
 """Log-probability of what a filter forbids: below anything real, and still finite."""
 

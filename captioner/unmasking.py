@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captioner.decoding import END, IMPOSSIBLE, PADDING, START, UNKNOWN, Said, Search
+from captioner.decoding import END, IMPOSSIBLE, NO_NUMBERS, PADDING, START, UNKNOWN, Said, Search
 from captioner.records import Openness
 
 MASK = UNKNOWN
@@ -36,7 +36,7 @@ def unmask(network: Any, regions: Tensor, search: Search) -> list[list[Said]]:
     lengths = range(max(1, min(search.shortest, most)), most + 1)
     tried = [_of_length(network, regions, length, search.forbidden) for length in lengths]
     if not all(bool(logprobs.isfinite().all()) for _, logprobs in tried):
-        raise RuntimeError("the captioner gave no chances of words")
+        raise RuntimeError(NO_NUMBERS)
     found = []
     for photo in range(len(regions)):
         said = [

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ _Identity = tuple[int, int]
 """Device and inode: the same folder under whatever name."""
 
 
-class Listing:
+class Listing(ABC):
     """What to list, and what could not be listed."""
 
     def __init__(self) -> None:
@@ -33,9 +34,9 @@ class Listing:
         self.unreadable: list[str] = []
         """Ids of folders that could not be read; what lies below is neither found nor gone."""
 
+    @abstractmethod
     def sources(self, out: Folder) -> Iterator[Source]:
         """Yield one Source for each photo, leaving the output folder `out` aside."""
-        raise NotImplementedError
 
 
 class FolderListing(Listing):
